@@ -1,0 +1,60 @@
+"""topfive: what is in this picture?
+
+    from topfive import Classifier, classify
+
+    classify("photo.jpg").predictions[0].label
+    Classifier("xception").classify("photo.jpg", top=5)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from topfive.classifier import Classifier, classify
+    from topfive.errors import PictureError, TopfiveError, UsageError, WeightsError
+    from topfive.networks import NETWORKS, Network, find_network
+    from topfive.results import Classification, Failure, Prediction
+    from topfive.sources import Source
+
+__version__ = "0.1.0"
+
+# Imported at first use: `topfive --help` needs none of them.
+_HOMES = {
+    "Classifier": "classifier",
+    "classify": "classifier",
+    "PictureError": "errors",
+    "TopfiveError": "errors",
+    "UsageError": "errors",
+    "WeightsError": "errors",
+    "NETWORKS": "networks",
+    "Network": "networks",
+    "find_network": "networks",
+    "Classification": "results",
+    "Failure": "results",
+    "Prediction": "results",
+    "Source": "sources",
+}
+
+__all__ = [
+    "NETWORKS",
+    "Classification",
+    "Classifier",
+    "Failure",
+    "Network",
+    "PictureError",
+    "Prediction",
+    "Source",
+    "TopfiveError",
+    "UsageError",
+    "WeightsError",
+    "classify",
+    "find_network",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(f"topfive.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'topfive' has no attribute {name!r}")

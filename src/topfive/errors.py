@@ -1,0 +1,55 @@
+"""The error tree. Every error knows the exit status that the command ends with.
+
+0: all answered; 1: some pictures failed; 2: wrong usage; 3: something that the run
+needs is missing (weights, a network connection, an optional package, a device).
+"""
+
+
+class TopfiveError(Exception):
+    """The root of all errors that topfive raises on purpose."""
+
+    exit_status = 1
+
+
+class UsageError(TopfiveError):
+    """The call itself is wrong: an unknown name, an option that does not fit."""
+
+    exit_status = 2
+
+
+class UnknownNetworkError(UsageError):
+    """No network has the name."""
+
+
+class WeightsError(TopfiveError):
+    """A weight file is missing, cut, foreign, or does not fit its network."""
+
+    exit_status = 3
+
+
+class DownloadError(WeightsError):
+    """A file could not be fetched."""
+
+
+class MissingExtraError(TopfiveError):
+    """An optional package is not installed."""
+
+    exit_status = 3
+
+
+class EngineError(TopfiveError):
+    """A backend or a device cannot run the network."""
+
+    exit_status = 3
+
+
+class PictureError(TopfiveError):
+    """One picture cannot be read. In a stream it becomes a `Failure`.
+
+    `kind` is one of `missing`, `unreadable`, `empty`, `not-a-picture`, `broken`,
+    `too-large`, `unsupported`, `download`, `unsaved`.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind

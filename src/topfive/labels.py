@@ -1,0 +1,41 @@
+"""The label sets that ship with the package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from topfive.errors import UsageError
+
+LABEL_SETS = {"imagenet": "imagenet_classes.tsv"}
+
+
+@dataclass(frozen=True)
+class Label:
+    """One class: its WordNet id (empty where it has none) and its name."""
+
+    wnid: str
+    name: str
+
+
+def read_text(label_set: str) -> str:
+    """Return the label set's table: tab-separated `index`, `wnid`, `keras_label`.
+
+    Raises:
+        UsageError: no label set has that name.
+    """
+    if label_set not in LABEL_SETS:
+        known = ", ".join(LABEL_SETS)
+        raise UsageError(f"unknown label set {label_set!r}; known: {known}")
+    return files("topfive").joinpath("assets", LABEL_SETS[label_set]).read_text("utf-8")
+
+
+@cache
+def load(label_set: str) -> tuple[Label, ...]:
+    """Return the labels in the order of the network's outputs.
+
+    Source: the class list of `keras.applications` (`imagenet_class_index.json`).
+    """
+    rows = (line.split("\t") for line in read_text(label_set).splitlines()[1:])
+    return tuple(Label(wnid, name) for _, wnid, name in rows)

@@ -1,0 +1,53 @@
+"""What a picture is answered with: frozen values, no behaviour but conversion."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class and its probability (0 to 1)."""
+
+    index: int
+    wnid: str
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The answer to one picture: the most probable classes, best first."""
+
+    source: str
+    predictions: tuple[Prediction, ...]
+    network: str
+    recipe: str
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain values, ready for JSON."""
+        return {
+            "source": self.source,
+            "network": self.network,
+            "recipe": self.recipe,
+            "predictions": [asdict(prediction) for prediction in self.predictions],
+        }
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The answer to one picture that could not be classified.
+
+    `kind` is the kind of the `PictureError`, `message` its text.
+    """
+
+    source: str
+    kind: str
+    message: str
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain values, ready for JSON."""
+        return {
+            "source": self.source,
+            "error": {"kind": self.kind, "message": self.message},
+        }

@@ -1,0 +1,66 @@
+"""SqueezeNet v1.0 and v1.1 as Keras models.
+
+Source: Iandola et al. 2016, arXiv:1602.07360, table 1; for v1.1 the authors' repository
+(github.com/forresti/SqueezeNet, SqueezeNet_v1.1).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Squeeze and expand widths of fire2 to fire9, the same in both versions.
+FIRE_WIDTHS = (
+    (16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256),
+)  # fmt: skip
+
+
+def squeezenet_v1_0(weights: None = None) -> Any:
+    """Build v1.0: (n, 227, 227, 3) BGR minus the mean → (n, 1000) probabilities."""
+    return _build("squeezenet", conv1=(96, 7), pool_after=(1, 4, 8))
+
+
+def squeezenet_v1_1(weights: None = None) -> Any:
+    """Build v1.1, which moves the pooling forward: 2.4 times less arithmetic."""
+    return _build("squeezenet_v1.1", conv1=(64, 3), pool_after=(1, 3, 5))
+
+
+def _build(name: str, conv1: tuple[int, int], pool_after: tuple[int, ...]) -> Any:
+    import keras
+
+    layers = keras.layers
+    inputs = keras.Input((227, 227, 3))
+    filters, kernel = conv1
+    x = layers.Conv2D(filters, kernel, strides=2, activation="relu", name="conv1")(inputs)
+    if 1 in pool_after:
+        x = _max_pool(x, "pool1")
+    for number, (squeeze, expand) in enumerate(FIRE_WIDTHS, start=2):
+        x = _fire(x, f"fire{number}", squeeze, expand)
+        if number in pool_after:
+            x = _max_pool(x, f"pool{number}")
+    x = layers.Dropout(0.5, name="drop9")(x)
+    x = layers.Conv2D(1000, 1, activation="relu", name="conv10")(x)
+    x = layers.GlobalAveragePooling2D(name="pool10")(x)
+    x = layers.Activation("softmax", name="prob")(x)
+    return keras.Model(inputs, x, name=name)
+
+
+def _fire(x: Any, name: str, squeeze: int, expand: int) -> Any:
+    import keras
+
+    conv = keras.layers.Conv2D
+    x = conv(squeeze, 1, activation="relu", name=f"{name}_squeeze1x1")(x)
+    left = conv(expand, 1, activation="relu", name=f"{name}_expand1x1")(x)
+    right = conv(expand, 3, padding="same", activation="relu", name=f"{name}_expand3x3")(x)
+    return keras.layers.Concatenate(name=f"{name}_concat")([left, right])
+
+
+def _max_pool(x: Any, name: str) -> Any:
+    """Pool 3×3/2 as Caffe does, whose ceil mode lets the last window hang over the edge.
+
+    It hangs over only where the size is even; Keras's `same` then adds that one row and
+    column, at the far side alone.
+    """
+    import keras
+
+    padding = "valid" if x.shape[1] % 2 else "same"
+    return keras.layers.MaxPooling2D(3, strides=2, padding=padding, name=name)(x)
