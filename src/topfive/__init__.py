@@ -1,13 +1,12 @@
 """topfive: what is in this picture?
 
-    from topfive import Classifier, classify
-
-    classify("photo.jpg").predictions[0].label
-    Classifier("xception").classify("photo.jpg", top=5)
+`classify("photo.jpg").predictions[0].label` asks VGG16;
+`Classifier("xception").classify("photo.jpg", top=5)` another network.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
     from topfive.sources import Source
 
 __version__ = "0.1.0"
+
+# OpenVINO tells a server on the internet of each import, unless it finds no such package.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 # Imported at first use: `topfive --help` needs none of them.
 _HOMES = {

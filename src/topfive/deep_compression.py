@@ -69,7 +69,7 @@ def decode(
                 f"{name}/kernel does not fit: a weight at place {positions[-1]:,} of {size:,}"
             )
         flat = np.zeros(size, np.float32)
-        flat[positions] = codebook[codes]  # type: ignore[index]
+        flat[positions] = codebook[codes]
         kernel = flat.reshape(outputs, inputs, height, width).transpose(2, 3, 1, 0)
         if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
             raise WeightsError(f"{name} holds values that are not finite numbers")

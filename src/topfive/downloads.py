@@ -9,26 +9,21 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import os
-import sys
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from topfive import transfers
 from topfive.errors import DownloadError
+from topfive.progress import show
 
 if TYPE_CHECKING:
     import requests
 
-TIMEOUT = (10.0, 30.0)  # seconds to connect, and between two packets
-CHUNK = 1 << 20
-RETRIES = 5
 CONNECTS = 2  # retries where no answer comes at all: without a network, say so soon
-BACKOFF = 0.5  # seconds, doubled each time
 RETRY_STATUS = (429, 500, 502, 503, 504)
 MAX_REDIRECTS = 10
-
-Progress = Callable[[int, int], None]  # bytes so far, bytes in all
 
 
 def read(url: str, max_bytes: int) -> bytes:
@@ -38,21 +33,25 @@ def read(url: str, max_bytes: int) -> bytes:
         DownloadError: it cannot be fetched or has over `max_bytes`.
     """
     body = bytearray()
-    with _session() as session, _as_download_error(url):
-        with session.get(url, stream=True, timeout=TIMEOUT) as response:
-            response.raise_for_status()
-            for chunk in response.iter_content(CHUNK):
-                body += chunk
-                if len(body) > max_bytes:
-                    raise DownloadError(f"{url}: over {max_bytes:,} bytes")
+    with (
+        _session() as session,
+        _as_download_error(url),
+        session.get(url, stream=True, timeout=transfers.TIMEOUT) as response,
+    ):
+        response.raise_for_status()
+        for block in response.iter_content(transfers.BLOCK):
+            body += block
+            if len(body) > max_bytes:
+                raise DownloadError(f"{url}: over {max_bytes:,} bytes")
     return bytes(body)
 
 
-def fetch(url: str, target: Path, checksum: str | None, size: int) -> None:
+def fetch(url: str, target: Path, checksum: str | None, size: int, magic: bytes = b"") -> None:
     """Download `url` to `target`, which appears only when it is whole and its hash right.
 
     Goes on from `target.part` after a cut, in this call or an earlier one. `checksum` is
-    `md5:…` or `sha256:…` or None; `size` in bytes, roughly, bounds a server that never ends.
+    `md5:…` or `sha256:…` or None; then the file at least begins with `magic`. `size` in
+    bytes, roughly, is what must fit on the disk and bounds a server that never ends.
 
     Raises:
         DownloadError: no connection, wrong content, or no room; the part stays if it is
@@ -61,21 +60,22 @@ def fetch(url: str, target: Path, checksum: str | None, size: int) -> None:
     part = target.with_name(target.name + ".part")
     if checksum is None:
         part.unlink(missing_ok=True)  # an old part cannot be told from another file's
-    with _progress(target.name, size) as progress, _session() as session:
-        for attempt in ("resumed", "fresh"):
-            resumed = part.exists() and part.stat().st_size > 0
-            with _as_download_error(url):
-                _transfer(session, url, part, int(size * 1.25) + CHUNK, progress)
-            if checksum is None or matches(part, checksum):
-                os.replace(part, target)
+    _check_room(part, size)
+    with show(target.name, size) as progress, _session() as session:
+        for _ in ("as it comes", "fresh"):
+            with _as_download_error(url, part):
+                pieced = transfers.transfer(session, url, part, size, progress)
+            if matches(part, checksum) if checksum else _begins(part, magic):
+                part.replace(target)
                 return
             received = part.stat().st_size
             part.unlink()
-            if not resumed or attempt == "fresh":
-                break  # only a part of an earlier run can be the reason for a second try
+            if not pieced:
+                break  # only pieces of two different files are worth a second try
     raise DownloadError(
         f"{url} sent {received:,} bytes that are not {target.name}: "
-        f"expected {checksum}. A proxy or a mirror may be answering in its place"
+        f"expected {checksum or repr(magic) + ' in front'}. "
+        "A proxy or a mirror may be answering in its place"
     )
 
 
@@ -84,6 +84,21 @@ def matches(path: Path, checksum: str) -> bool:
     algorithm, _, expected = checksum.partition(":")
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest() == expected
+
+
+def _begins(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
+
+
+def _check_room(part: Path, size: int) -> None:
+    needed = size - (part.stat().st_size if part.exists() else 0)
+    free = shutil.disk_usage(part.parent).free
+    if free < needed:
+        raise DownloadError(
+            f"no room in {part.parent}: {needed / 1e6:,.1f} MB are needed, "
+            f"{free / 1e6:,.1f} MB are free"
+        )
 
 
 def _session() -> requests.Session:
@@ -95,97 +110,17 @@ def _session() -> requests.Session:
     session.max_redirects = MAX_REDIRECTS
     session.headers["Accept-Encoding"] = "identity"  # sizes and ranges are of the file itself
     retry = Retry(
-        total=RETRIES, connect=CONNECTS, read=CONNECTS, backoff_factor=BACKOFF,
+        total=transfers.RETRIES, connect=CONNECTS, read=CONNECTS, backoff_factor=transfers.BACKOFF,
         status_forcelist=RETRY_STATUS, raise_on_status=False,
+        respect_retry_after_header=False,  # it may ask for a day
     )  # fmt: skip
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(max_retries=retry))
     return session
 
 
-def _transfer(
-    session: requests.Session, url: str, part: Path, most: int, progress: Progress
-) -> None:
-    """Append to `part` until the server says that it is whole; go on after every cut."""
-    from requests.exceptions import ChunkedEncodingError, ConnectionError, Timeout
-    from urllib3.util import Retry
-
-    # Counts the cuts in a row: a megabyte that arrives starts the count anew.
-    retry = fresh = Retry(total=RETRIES, backoff_factor=BACKOFF)
-    validator: str | None = None
-    while True:
-        have = part.stat().st_size if part.exists() else 0
-        headers = {"Range": f"bytes={have}-"} if have else {}
-        if have and validator:
-            headers["If-Range"] = validator
-        with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-            if response.status_code == 416:
-                if _total(response, 0) == have:
-                    return
-                part.unlink()  # longer than the server's file is now: start again
-                continue
-            response.raise_for_status()
-            start = have if _continues(response, have) else 0
-            validator = _validator(response)
-            total = _total(response, start)
-            try:
-                arrived = _append(response, part, start, total, most, progress)
-                if total is None or arrived >= total:
-                    return
-                cut: Exception = ConnectionError(f"cut off at {arrived:,} of {total:,} bytes")
-            except (ChunkedEncodingError, ConnectionError, Timeout) as error:
-                cut = error
-        if part.stat().st_size >= have + CHUNK:
-            retry = fresh
-        if retry.total == 0:
-            raise cut
-        retry = retry.increment("GET", url)
-        retry.sleep()
-
-
-def _append(
-    response: requests.Response,
-    part: Path,
-    have: int,
-    total: int | None,
-    most: int,
-    progress: Progress,
-) -> int:
-    with part.open("r+b" if have else "wb") as file:
-        file.seek(have)
-        try:
-            for chunk in response.iter_content(CHUNK):
-                file.write(chunk)
-                have += len(chunk)
-                progress(have, total or most)
-                if have > most:
-                    raise DownloadError(f"{response.url} sends more than {most:,} bytes")
-        finally:
-            file.truncate()
-    return have
-
-
-def _continues(response: requests.Response, have: int) -> bool:
-    content_range = response.headers.get("Content-Range", "")
-    return response.status_code == 206 and content_range.startswith(f"bytes {have}-")
-
-
-def _total(response: requests.Response, have: int) -> int | None:
-    """The whole file's bytes, as far as the answer says."""
-    whole = response.headers.get("Content-Range", "").rpartition("/")[2]
-    if whole.isdigit():
-        return int(whole)
-    length = response.headers.get("Content-Length", "")
-    return have + int(length) if length.isdigit() and response.status_code < 400 else None
-
-
-def _validator(response: requests.Response) -> str | None:
-    tag = response.headers.get("ETag", "")
-    return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
-
-
 @contextlib.contextmanager
-def _as_download_error(url: str) -> Iterator[None]:
+def _as_download_error(url: str, part: Path | None = None) -> Iterator[None]:
     import requests
 
     try:
@@ -193,9 +128,9 @@ def _as_download_error(url: str) -> Iterator[None]:
     except requests.RequestException as error:
         raise DownloadError(f"cannot fetch {url}: {_reason(error)}") from error
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DownloadError(f"no room on the disk for {url}") from error
-        raise DownloadError(f"cannot store {url}: {error}") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        what = "no room for" if full else "cannot store"
+        raise DownloadError(f"{what} {part or url}: {error.strerror or error}") from error
 
 
 def _reason(error: Exception) -> str:
@@ -215,30 +150,3 @@ def _reason(error: Exception) -> str:
 
 def _argument(error: BaseException) -> object:
     return error.args[0] if error.args else None
-
-
-@contextlib.contextmanager
-def _progress(name: str, size: int) -> Iterator[Progress]:
-    """A bar with size, speed and time left on a terminal, two lines elsewhere."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        print(f"fetching {name} ({size / 1e6:,.1f} MB)", file=sys.stderr, flush=True)
-        yield lambda done, total: None
-        return
-    columns = (
-        TextColumn("{task.description}"), BarColumn(bar_width=None), DownloadColumn(),
-        TransferSpeedColumn(), TimeRemainingColumn(compact=True),
-    )  # fmt: skip
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task(name[:24], total=size)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -27,6 +27,10 @@ class WeightsError(TopfiveError):
     exit_status = 3
 
 
+class DamagedWeightsError(WeightsError):
+    """A weight file does not have its hash."""
+
+
 class DownloadError(WeightsError):
     """A file could not be fetched."""
 
@@ -41,6 +45,10 @@ class EngineError(TopfiveError):
     """A backend or a device cannot run the network."""
 
     exit_status = 3
+
+
+class OutputError(TopfiveError):
+    """The answers cannot be written where they should go."""
 
 
 class PictureError(TopfiveError):

@@ -1,15 +1,14 @@
 """A card and a weight file → a Keras model from uint8 RGB to probabilities.
 
-Runs on any Keras backend. Weight files are hostile: nothing is unpickled, no layer is made
-from what a file says, no link inside a file is followed out of it.
+Runs on any Keras backend. A weight file fills the variables of a model that is built here;
+what else it describes is ignored.
 """
 
 from __future__ import annotations
 
 import importlib
-import tempfile
-import zipfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
@@ -17,16 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from topfive import deep_compression
+from topfive import deep_compression, weight_formats
 from topfive.errors import WeightsError
 from topfive.networks import Network
+from topfive.weight_formats import HDF5_MAGIC, ZIP_MAGIC
 
-HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-ZIP_MAGIC = b"PK\x03\x04"
+_PATCHING = threading.RLock()
 
 
 def build(network: Network, weights: Path) -> Any:
-    """Return a Keras model: uint8 RGB (1, size, size, 3) → float32 (1, classes).
+    """Return a Keras model: uint8 RGB (n, size, size, 3) → float32 (n, classes).
 
     The scaling is the first layers of the graph.
 
@@ -50,14 +49,13 @@ def with_scaling(body: Any, network: Network) -> Any:
     import keras
 
     scaling = network.scaling
-    inputs = keras.Input(
-        (network.size, network.size, 3), batch_size=1, dtype="uint8", name="picture"
-    )
+    inputs = keras.Input((network.size, network.size, 3), dtype="uint8", name="picture")
     x = keras.ops.cast(inputs, "float32")
     if scaling.order == "BGR":
         x = keras.ops.flip(x, axis=-1)
     if scaling.scale != (1.0, 1.0, 1.0):
-        x = x * np.array(scaling.scale, np.float32)
+        # Divided as Keras does, so that it is rounded as Keras does.
+        x = x / np.array([1 / scale for scale in scaling.scale], np.float32)
     if scaling.offset != (0.0, 0.0, 0.0):
         x = x + np.array(scaling.offset, np.float32)
     return keras.Model(inputs, body(x), name=body.name + "_pictures")
@@ -65,27 +63,30 @@ def with_scaling(body: Any, network: Network) -> Any:
 
 @contextmanager
 def without_initial_values() -> Iterator[None]:
-    """Start all variables at zero: the weight file overwrites every one.
+    """Start this thread's variables at zero: the weight file overwrites every one.
 
     Keras draws random values first, which for VGG16 takes longer than all the rest.
     """
     import keras
 
     layer = keras.layers.Layer
-    add_weight = layer.add_weight
+    # The class is patched for all threads, one at a time; only its owner's layers differ.
+    with _PATCHING:
+        add_weight, owner = layer.add_weight, threading.get_ident()
 
-    def add_zeros(self: Any, *args: Any, **options: Any) -> Any:
-        if len(args) > 1:
-            args = (args[0], "zeros", *args[2:])
-        else:
-            options["initializer"] = "zeros"
-        return add_weight(self, *args, **options)
+        def add_zeros(self: Any, *args: Any, **options: Any) -> Any:
+            if threading.get_ident() == owner:
+                if len(args) > 1:  # Keras 2's (shape, initializer, dtype)
+                    args = (args[0], "zeros", *args[2:])
+                else:
+                    options["initializer"] = "zeros"
+            return add_weight(self, *args, **options)
 
-    layer.add_weight = add_zeros
-    try:
-        yield
-    finally:
-        layer.add_weight = add_weight
+        layer.add_weight = add_zeros
+        try:
+            yield
+        finally:
+            layer.add_weight = add_weight
 
 
 def load_weights(model: Any, file: Path) -> None:
@@ -104,10 +105,8 @@ def load_weights(model: Any, file: Path) -> None:
     except OSError as error:
         raise WeightsError(f"cannot read {file}: {error.strerror}") from error
     try:
-        if magic == HDF5_MAGIC:
+        if magic == HDF5_MAGIC or magic.startswith(ZIP_MAGIC):
             _load_hdf5(model, file)
-        elif magic.startswith(ZIP_MAGIC):
-            _load_keras3(model, file, ".keras")
         elif file.suffix == ".net" and len(magic) == len(HDF5_MAGIC):
             _load_deep_compression(model, file)
         else:
@@ -119,58 +118,47 @@ def load_weights(model: Any, file: Path) -> None:
 
 
 def _load_hdf5(model: Any, file: Path) -> None:
-    import h5py
-
-    try:
-        with h5py.File(file, "r") as content:
-            group = content
-            if "layer_names" not in content.attrs and "layer_names0" not in content.attrs:
-                if "layers" in content:
-                    return _load_keras3(model, file, ".weights.h5")
-                group = _member(content, "model_weights")
-            _assign(model, list(_legacy_tensors(group)))
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"cut off or damaged: {_one_line(error)}") from error
-
-
-def _legacy_tensors(group: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the tensors of a Keras 1 or 2 file in the order in which it lists them."""
-    for layer in _listed(group, "layer_names"):
-        folder = _member(group, layer)
-        for name in _listed(folder, "weight_names"):
-            yield name, _member(folder, name)
+    # A `.keras` file may hold float32 weights, an optimizer's two moments of each, and more.
+    most = 16 * int(model.count_params())
+    with weight_formats.open_hdf5(file, most) as content:
+        if weight_formats.is_legacy(content):
+            _assign(_in_legacy_order(model), weight_formats.legacy_tensors(content))
+        else:
+            places = dict(_keras3_places(model, "layers"))
+            _assign(places.values(), weight_formats.keras3_tensors(content, list(places)))
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):  # Normalization computes with copies
+            layer.finalize_state()
 
 
-def _listed(group: Any, attribute: str) -> list[str]:
-    """Read a list of names, which Keras splits in chunks where it is over 64 KB."""
-    if attribute in group.attrs:
-        names = list(group.attrs[attribute])
-    else:
-        names, chunk = [], 0
-        while f"{attribute}{chunk}" in group.attrs:
-            names += list(group.attrs[f"{attribute}{chunk}"])
-            chunk += 1
-    return [name.decode("utf-8") if isinstance(name, bytes) else str(name) for name in names]
+def _in_legacy_order(model: Any) -> Iterator[Any]:
+    for layer in model.layers:
+        yield from layer.trainable_weights
+        yield from layer.non_trainable_weights
 
 
-def _member(group: Any, name: str) -> Any:
-    """Walk down to a member, through plain links only: others lead to other files."""
-    import h5py
+def _keras3_places(model: Any, folder: str) -> Iterator[tuple[str, Any]]:
+    """Yield where Keras 3 keeps each variable: by the layers' classes, counted.
 
-    for part in name.split("/"):
-        link = group.get(part, getlink=True) if part else None
-        if not isinstance(link, h5py.HardLink):
-            raise WeightsError(f"{name!r} is not in the file, or is a link out of it")
-        group = group[part]
-    return group
+    Source: keras/src/saving/saving_lib.py, `_save_container_state`.
+    """
+    import keras
+    from keras.src.utils.naming import to_snake_case
+
+    counts: dict[str, int] = {}
+    for layer in model.layers:
+        kind = to_snake_case(type(layer).__name__)
+        number = counts[kind] = counts.get(kind, -1) + 1
+        place = f"{folder}/{kind}_{number}" if number else f"{folder}/{kind}"
+        if isinstance(layer, keras.Model):
+            yield from _keras3_places(layer, f"{place}/layers")
+        else:
+            for index, variable in enumerate(layer.weights):
+                yield f"{place}/vars/{index}", variable
 
 
-def _assign(model: Any, tensors: list[tuple[str, Any]]) -> None:
-    variables = [
-        variable
-        for layer in model.layers
-        for variable in (*layer.trainable_weights, *layer.non_trainable_weights)
-    ]
+def _assign(variables: Iterable[Any], tensors: Iterable[tuple[str, Any]]) -> None:
+    pairs = []
     # All shapes first: nothing is read from a file that does not fit.
     for variable, tensor in zip_longest(variables, tensors):
         if variable is None:
@@ -179,30 +167,20 @@ def _assign(model: Any, tensors: list[tuple[str, Any]]) -> None:
             raise WeightsError(f"the file ends before {variable.path!r}")
         name, dataset = tensor
         shape, kind = getattr(dataset, "shape", None), getattr(dataset, "dtype", None)
+        if kind is None or kind.kind not in "fiu" or dataset.is_virtual or dataset.external:
+            raise WeightsError(f"{name!r} is not a plain array of numbers")
         if shape != tuple(variable.shape):
             raise WeightsError(
                 f"{variable.path!r} has the shape {tuple(variable.shape)}, "
                 f"{name!r} in the file {shape}"
             )
-        if kind is None or kind.kind not in "fiu" or dataset.is_virtual or dataset.external:
-            raise WeightsError(f"{name!r} is not a plain array of numbers")
-    for variable, (_, dataset) in zip(variables, tensors, strict=True):
-        variable.assign(dataset[()])
-
-
-def _load_keras3(model: Any, file: Path, suffix: str) -> None:
-    """Let Keras read its own format, of which it takes the weights alone."""
-    with tempfile.TemporaryDirectory(prefix="topfive-") as folder:
-        named = Path(folder) / f"weights{suffix}"  # Keras goes by the name's ending
-        try:
-            named.symlink_to(file.absolute())
-        except OSError:
-            named = file  # Windows without the right to link: the name must do
-        try:
-            model.load_weights(named)
-        except (ValueError, OSError, KeyError, TypeError, RuntimeError,
-                NotImplementedError, zipfile.BadZipFile) as error:  # fmt: skip
-            raise WeightsError(_one_line(error)) from error
+        pairs.append((variable, name, dataset))
+    for variable, name, dataset in pairs:
+        with np.errstate(over="ignore"):  # to infinity, which is refused next
+            values = np.asarray(dataset[()], dtype=variable.dtype)
+        if not np.isfinite(values).all():
+            raise WeightsError(f"{name!r} holds values that are not finite numbers")
+        variable.assign(values)
 
 
 def _load_deep_compression(model: Any, file: Path) -> None:
@@ -210,11 +188,9 @@ def _load_deep_compression(model: Any, file: Path) -> None:
     if not model.name.startswith("squeezenet"):
         raise WeightsError("a .net file holds the weights of SqueezeNet v1.0 only")
     kernels = [(layer.name, tuple(layer.weights[0].shape)) for layer in layers]
-    tensors = deep_compression.decode(file.read_bytes(), kernels)
+    with file.open("rb") as stream:
+        data = stream.read(4 * int(model.count_params()))  # uncompressed it would be that long
+    tensors = deep_compression.decode(data, kernels)
     variables = [variable for layer in layers for variable in layer.weights]
     for variable, values in zip(variables, tensors, strict=True):
         variable.assign(values)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:500] or type(error).__name__

@@ -16,6 +16,7 @@ from topfive.errors import UnknownNetworkError
 
 Triple = tuple[float, float, float]
 
+RECIPES = ("default", "tutorial")
 FITS = ("stretch", "crop", "pad")
 FILTERS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 
@@ -102,8 +103,8 @@ INSIDE = Scaling("RGB", (1.0,) * 3, (0.0,) * 3)
 # Source: keras.applications.efficientnet, tensorflow/tensorflow issue 49930.
 EFFICIENTNET = Scaling(
     "RGB",
-    tuple(d**-0.5 for d in _DEVIATION),  # type: ignore[arg-type]
-    tuple(255 * m * (1 - d**-0.5) for m, d in zip(_MEAN, _DEVIATION, strict=True)),  # type: ignore[arg-type]
+    tuple(d**-0.5 for d in _DEVIATION),
+    tuple(255 * m * (1 - d**-0.5) for m, d in zip(_MEAN, _DEVIATION, strict=True)),
 )
 # Source: the authors' deploy.prototxt and its mean values.
 SQUEEZENET = Scaling("BGR", (1.0, 1.0, 1.0), (-104.0, -117.0, -123.0))

@@ -16,22 +16,38 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Statement:
+    """A class or a group of classes of the WordNet hierarchy, and its probability (0 to 1)."""
+
+    wnid: str
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
 class Classification:
-    """The answer to one picture: the most probable classes, best first."""
+    """The answer to one picture: the most probable classes, best first.
+
+    `hierarchy` says what is likely, from the general to the specific, and `ancestors` how
+    probable the groups are that were asked for; both are empty where they were not.
+    """
 
     source: str
     predictions: tuple[Prediction, ...]
     network: str
     recipe: str
+    hierarchy: tuple[Statement, ...] = ()
+    ancestors: tuple[Statement, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
-        """Return plain values, ready for JSON."""
+        """Return plain values, ready for JSON; what was not asked for is left out."""
+        asked = {"hierarchy": self.hierarchy, "ancestors": self.ancestors}
         return {
             "source": self.source,
             "network": self.network,
             "recipe": self.recipe,
             "predictions": [asdict(prediction) for prediction in self.predictions],
-        }
+        } | {name: [asdict(one) for one in found] for name, found in asked.items() if found}
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ FIRE_WIDTHS = (
 )  # fmt: skip
 
 
-def squeezenet_v1_0(weights: None = None) -> Any:
+def squeezenet_v1_0(weights: None = None) -> Any:  # noqa: ARG001, as in keras.applications
     """Build v1.0: (n, 227, 227, 3) BGR minus the mean → (n, 1000) probabilities."""
     return _build("squeezenet", conv1=(96, 7), pool_after=(1, 4, 8))
 
 
-def squeezenet_v1_1(weights: None = None) -> Any:
+def squeezenet_v1_1(weights: None = None) -> Any:  # noqa: ARG001
     """Build v1.1, which moves the pooling forward: 2.4 times less arithmetic."""
     return _build("squeezenet_v1.1", conv1=(64, 3), pool_after=(1, 3, 5))
 

@@ -1,28 +1,29 @@
-"""Find, fetch, check, import, bundle and remove weight files.
+"""Find, fetch, check and remove weight files.
 
 They are kept where Keras keeps its own, so each of the two uses what the other fetched.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-import shutil
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from topfive import downloads
 from topfive.errors import DownloadError, WeightsError
 from topfive.networks import Network
 
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+
 
 @dataclass(frozen=True)
 class Held:
-    """A weight file on this machine: where it is, and the hash that names its content."""
+    """A weight file on this machine: where it is, and its content's hash (or `stamp`)."""
 
     path: Path
     checksum: str
@@ -30,8 +31,11 @@ class Held:
 
 def folder() -> Path:
     """Return Keras's folder for weights: `KERAS_HOME/models`, else `~/.keras/models`."""
-    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
-    return Path(home) / "models"
+    home = os.environ.get("KERAS_HOME") or "~/.keras"
+    try:
+        return Path(home).expanduser() / "models"
+    except RuntimeError as error:
+        raise WeightsError("this user has no home folder; set KERAS_HOME to a folder") from error
 
 
 def path(network: Network) -> Path:
@@ -47,11 +51,15 @@ def url(network: Network) -> str:
 
 
 def checksum(network: Network) -> str | None:
-    """Return the published hash, or the one pinned at the first download, or None."""
-    pin = _pin_path(network)
-    if network.weights.checksum is None and pin.is_file():
-        return "sha256:" + pin.read_text("ascii").split()[0]
-    return network.weights.checksum
+    """Return the published hash, or the one pinned when the file first came, or None."""
+    if network.weights.checksum is not None:
+        return network.weights.checksum
+    try:
+        text = _pin_path(network).read_text("ascii")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+    pinned = re.match(r"[0-9a-f]{64}\b", text)
+    return f"sha256:{pinned[0]}" if pinned else None
 
 
 def held(network: Network, offline: bool = False) -> Held:
@@ -62,10 +70,10 @@ def held(network: Network, offline: bool = False) -> Held:
     Raises:
         WeightsError: it is not here and cannot be fetched.
     """
-    known = checksum(network)
     if not path(network).is_file():
         return fetch(network, offline)
-    return Held(path(network), known or pin(network))
+    with storing(path(network)):
+        return Held(path(network), checksum(network) or pin(network))
 
 
 def fetch(network: Network, offline: bool = False, again: bool = False) -> Held:
@@ -76,92 +84,141 @@ def fetch(network: Network, offline: bool = False, again: bool = False) -> Held:
         WeightsError: no network, `offline`, wrong content, no room.
     """
     target = path(network)
+    if target.is_file() and not again:
+        return held(network)
     if offline:
         raise WeightsError(_by_hand(network, "--offline forbids fetching it"))
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(target):
-            if again or not target.is_file():
-                downloads.fetch(url(network), target, checksum(network), network.weights.size)
-                if network.weights.checksum is None:
-                    pin(network)
+        with storing(target), lock(target):
+            if not target.is_file() or (again and not verify(network)):
+                downloads.fetch(
+                    url(network), target, checksum(network), network.weights.size, magic(network)
+                )
+            return Held(target, checksum(network) or pin(network))
     except DownloadError as error:
         raise DownloadError(_by_hand(network, str(error))) from error
-    except OSError as error:
-        raise WeightsError(f"cannot store {target}: {error.strerror or error}") from error
-    return Held(target, checksum(network) or pin(network))
+
+
+def checked(network: Network, offline: bool = False) -> Path:
+    """Return the network's weight file after a look at its hash; a damaged one is replaced.
+
+    Raises:
+        WeightsError: it is not here and cannot be fetched.
+    """
+    file = held(network, offline).path
+    return file if verify(network) else fetch(network, offline, again=True).path
 
 
 def verify(network: Network) -> bool:
-    """Whether the file on disk has its published (or pinned) hash."""
-    known = checksum(network)
-    return downloads.matches(path(network), known) if known else bool(pin(network))
-
-
-def import_file(file: Path, network: Network) -> Path:
-    """Copy a weight file that came by other means to its place.
+    """Whether the file on disk has its published (or pinned) hash.
 
     Raises:
-        WeightsError: it is missing or is not the published file.
+        WeightsError: it is not here or cannot be read.
     """
     known = checksum(network)
-    target = path(network)
     try:
-        if known and not downloads.matches(file, known):
-            raise WeightsError(
-                f"{file} is not {network.weights.name}: expected {known}. "
-                f"To use other weights: topfive classify --weights {file} --model {network.name}"
-            )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(target):
-            if not (target.exists() and target.samefile(file)):
-                part = target.with_name(f"{target.name}.{os.getpid()}.part")
-                try:
-                    shutil.copyfile(file, part)
-                    os.replace(part, target)
-                finally:
-                    part.unlink(missing_ok=True)
-            if network.weights.checksum is None:
-                pin(network)
+        return downloads.matches(path(network), known) if known else bool(pin(network))
     except OSError as error:
-        where = error.filename or file
-        raise WeightsError(f"cannot import {where}: {error.strerror or error}") from error
-    return target
+        raise WeightsError(f"cannot read {path(network)}: {error.strerror or error}") from error
 
 
-def remove(network: Network) -> bool:
-    """Delete the weight file, its part and its pin; False where there was none."""
+def stamp(file: Path) -> str:
+    """Return what names the content of a user's file without reading its 553 MB, as
+    `stamp:…`: it changes with the file's place, size and times.
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+    try:
+        state = file.stat()
+    except OSError as error:
+        raise WeightsError(f"cannot read {file}: {error.strerror}") from error
+    facts = (str(file.absolute()), state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns,
+             state.st_ctime_ns)  # fmt: skip
+    return f"stamp:{hashlib.sha256(repr(facts).encode()).hexdigest()}"
+
+
+def checksum_of(file: Path) -> str:
+    """Return the hash that names a file's content.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    try:
+        with file.open("rb") as stream:
+            return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+    except OSError as error:
+        raise WeightsError(f"cannot read {file}: {error.strerror or error}") from error
+
+
+def magic(network: Network) -> bytes:
+    """Return the bytes that the file begins with, whatever its version."""
+    return HDF5_MAGIC if network.weights.name.endswith(".h5") else b""
+
+
+def remove(network: Network) -> int:
+    """Delete the weight file, its part and its pin; return the bytes that this freed."""
     target = path(network)
-    there = target.is_file()
-    for file in (target, target.with_name(target.name + ".part"), _pin_path(network)):
-        file.unlink(missing_ok=True)
-    return there
+    if not target.parent.is_dir():
+        return 0
+    freed = 0
+    with storing(target), lock(target):
+        for file in (target, target.with_name(target.name + ".part"), _pin_path(network)):
+            if file.is_file():
+                freed += file.stat().st_size
+            file.unlink(missing_ok=True)
+    return freed
 
 
 def pin(network: Network) -> str:
     """Note the file's hash beside it and say so: its publisher gives none to check against."""
-    import hashlib
-
-    with path(network).open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = checksum_of(path(network))
+    where, how = _pin_path(network), "from now on it is"
+    part = where.with_name(f"{where.name}.{os.getpid()}.part")
     try:
-        _pin_path(network).write_text(f"{found}  {network.weights.name}\n", "ascii")
+        part.write_text(f"{found.partition(':')[2]}  {network.weights.name}\n", "ascii")
+        part.replace(where)
     except OSError as error:
-        print(f"topfive: cannot note the hash of {path(network)}: {error}", file=sys.stderr)
+        if part.exists():
+            part.unlink()
+        how = f"{where} cannot be written ({error.strerror}); it is now"
     print(
-        f"topfive: {network.weights.name} has no published hash; "
-        f"pinned what is here: sha256 {found}",
+        f"topfive: {network.weights.name} has no published hash; {how} {found}",
         file=sys.stderr,
     )
-    return f"sha256:{found}"
+    return found
 
 
 def _pin_path(network: Network) -> Path:
     return path(network).with_name(network.weights.name + ".sha256")
 
 
+def unpin(network: Network) -> str:
+    """What to do where the expected hash is only that of the file that came first."""
+    if network.weights.checksum is not None or checksum(network) is None:
+        return ""
+    return (
+        "\n  That hash is of the file that came first, for its publisher gives none. "
+        f"To forget it: topfive weights remove {network.name}"
+    )
+
+
 @contextmanager
-def _lock(target: Path) -> Iterator[None]:
+def storing(target: Path) -> Iterator[None]:
+    """Make the folder; turn what the file system refuses into a `WeightsError`."""
+    try:
+        if not target.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise WeightsError(f"cannot store {target}: {error.strerror or error}") from error
+
+
+@contextmanager
+def lock(target: Path) -> Iterator[None]:
+    """Hold the file's place against all other processes and threads."""
+    from filelock import FileLock, Timeout
+
     lock = FileLock(target.with_name(f".{target.name}.lock"))
     try:
         lock.acquire(timeout=1)
@@ -180,4 +237,5 @@ def _by_hand(network: Network, reason: str) -> str:
         f"  address: {url(network)}\n"
         f"  folder:  {folder()}\n"
         f"  Put the file there, or: topfive weights import FILE --network {network.name}"
+        + unpin(network)
     )

@@ -1,0 +1,48 @@
+# make classify IMAGE=photo.jpg [MODEL=xception]   says what is in a picture
+# make test                                        runs the tests, with coverage
+# make lint, make docs, make benchmark             see CONTRIBUTING.md
+#
+# Each sets up all that it needs in .venv; the machine needs Python 3.11 or newer, and make.
+
+PYTHON ?= python3
+export IMAGE ?= examples/soccer_ball.jpg
+export MODEL ?= vgg16
+
+BIN := .venv/bin
+RUN := .venv/installed
+DEVELOP := .venv/installed-to-develop
+
+.PHONY: classify test lint docs benchmark clean
+
+classify: $(RUN)
+	@$(BIN)/topfive classify --model "$$MODEL" -- "$$IMAGE"
+
+test: $(DEVELOP)
+	$(BIN)/python -m pytest --cov
+
+lint: $(DEVELOP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+docs: $(DEVELOP)
+	$(BIN)/python scripts/write_docs.py
+
+benchmark: $(DEVELOP)
+	$(BIN)/python -m benchmarks.one_photograph --runs 7
+
+clean:
+	rm -rf .venv build *.egg-info src/*.egg-info .coverage .*_cache
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "topfive needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 ...")'
+	@$(PYTHON) -m venv .venv
+
+$(RUN): pyproject.toml | .venv/bin/python
+	@echo 'setting up .venv ...'
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(DEVELOP): pyproject.toml | .venv/bin/python
+	@$(BIN)/python -m pip install --quiet --editable '.[dev,tensorflow]'
+	@touch $@ $(RUN)

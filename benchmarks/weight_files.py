@@ -1,0 +1,59 @@
+"""What both sides read: weight files, and Keras's class list, in a folder of Keras's layout.
+
+Published weights where Keras's own folder has them, else random ones in the same layout,
+made by `python -m benchmarks.weight_files NETWORK FILE`: a process of its own, for Keras
+must not be in the memory of the one that measures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from topfive import labels, weights
+from topfive.networks import Network, find_network
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def class_index() -> bytes:
+    """Return Keras's `imagenet_class_index.json`, to the byte: Keras compares its hash, and
+    would fetch it in the first run."""
+    table = {str(i): [label.wnid, label.name] for i, label in enumerate(labels.load("imagenet"))}
+    return json.dumps(table).encode()
+
+
+def provide_weights(network: Network, home: Path) -> tuple[str, list[str], list[str]]:
+    """Put the network's weight file into a folder of Keras's layout; return what kind of
+    weights they are, and the options that name the file to the script and to topfive."""
+    models = home / "models"
+    models.mkdir(parents=True, exist_ok=True)
+    (models / "imagenet_class_index.json").write_bytes(class_index())
+    published, file = weights.path(network), models / network.weights.name
+    if published.is_file() and weights.verify(network):
+        if not file.exists():
+            file.symlink_to(published.resolve())
+        return "published", [], []
+    random = models / f"{network.name}_random.h5"
+    if not random.is_file():
+        maker = (sys.executable, "-m", "benchmarks.weight_files", network.name, str(random))
+        subprocess.run(maker, cwd=ROOT, check=True)
+    with random.open("rb") as stream:
+        md5 = hashlib.file_digest(stream, "md5").hexdigest()
+    return "random", ["--weights", random.name, "--hash", md5], ["--weights", str(random)]
+
+
+def make_random(name: str, file: str) -> None:
+    """Write random weights for a network; needs no training framework."""
+    os.environ["KERAS_BACKEND"] = "openvino"
+    from tests.fakes import make_weights
+
+    make_weights(find_network(name), Path(file))
+
+
+if __name__ == "__main__":
+    make_random(*sys.argv[1:])

@@ -1,0 +1,21 @@
+"""The tutorial's script: python classify_image.py --image photo.jpg [--model vgg16]"""
+
+import argparse
+import sys
+
+from topfive import Classifier, TopfiveError, annotate
+
+parser = argparse.ArgumentParser(description="Print the five best labels, then show the picture.")
+parser.add_argument("-i", "--image", required=True, help="path to the input image")
+parser.add_argument("-m", "--model", "--network", default="vgg16", help="name of the network")
+options = parser.parse_args()
+
+try:
+    classifier = Classifier(options.model)
+    result = classifier.classify(options.image)
+    for rank, prediction in enumerate(result.predictions, start=1):
+        print(f"{rank}. {prediction.label}: {prediction.probability:.2%}", flush=True)
+    annotate.show(annotate.draw(classifier.decode(options.image), result), "Classification")
+except TopfiveError as error:
+    print(f"classify_image.py: {error}", file=sys.stderr)
+    sys.exit(error.exit_status)

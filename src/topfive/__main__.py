@@ -1,0 +1,5 @@
+"""`python -m topfive`."""
+
+from topfive.cli import run
+
+run()

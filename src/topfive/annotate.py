@@ -1,0 +1,170 @@
+"""Draw the first prediction on a picture, save it, show it."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageDraw, ImageFont
+
+from topfive.errors import EngineError, PictureError, UsageError
+from topfive.results import Classification
+
+if TYPE_CHECKING:
+    import tkinter
+
+MIN_WIDTH = 200  # pixels; a smaller picture is enlarged, or its label could not be read
+LETTER_HEIGHT = 1 / 18  # of the shorter side
+MIN_LETTER = 15  # pixels
+PLATE, LETTERS = (0, 0, 0, 170), (255, 255, 255, 255)
+SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+JPEG_OPTIONS = {"quality": 92}
+
+
+def draw(picture: Image.Image, result: Classification) -> Image.Image:
+    """Return a copy of an RGB picture with `label: 93.43%` at its top.
+
+    White letters on a dark plate read on any picture; their size follows the picture's.
+    """
+    if picture.width < MIN_WIDTH:
+        scale = MIN_WIDTH / picture.width
+        picture = picture.resize((MIN_WIDTH, max(1, round(picture.height * scale))))
+    best = result.predictions[0]
+    size = max(MIN_LETTER, round(min(picture.size) * LETTER_HEIGHT))
+    font = ImageFont.load_default(size)
+    margin = size // 2
+    lines = _wrap(f"{best.label}: {best.probability:.2%}", font, picture.width - 2 * margin)
+    plate_height = min(picture.height, round(1.3 * size * len(lines)) + margin)
+    layer = Image.new("RGBA", (picture.width, plate_height))
+    drawing = ImageDraw.Draw(layer)
+    widest = max(font.getlength(line) for line in lines)
+    drawing.rectangle((0, 0, round(widest) + 2 * margin, plate_height), fill=PLATE)
+    for number, line in enumerate(lines):
+        drawing.text((margin, margin // 2 + round(1.3 * size * number)), line, LETTERS, font)
+    drawn = picture.copy()
+    drawn.paste(layer, (0, 0), layer)
+    return drawn
+
+
+def check_target(target: Path, several: bool) -> None:
+    """Raise a `UsageError` where `save` could not write to `target`; before any work is done."""
+    if several and target.exists() and not target.is_dir():
+        raise UsageError(f"--save {target}: several pictures need a folder, this is a file")
+    if not several and not target.is_dir() and target.suffix.lower() not in SUFFIXES:
+        raise UsageError(
+            f"--save {target}: expected a name that ends in {', '.join(SUFFIXES)}, or a folder"
+        )
+
+
+def save(drawn: Image.Image, source: str, target: Path, taken: set[Path]) -> Path:
+    """Write a drawn picture to the file `target`, or into it if it is a folder.
+
+    In a folder it is named after its source; `taken` holds the names of this run. The
+    file appears only when it is whole, and is never the picture that was classified.
+
+    Raises:
+        PictureError: it cannot be written.
+    """
+    file = target if target.suffix.lower() in SUFFIXES and not target.is_dir() else None
+    try:
+        if file is None:
+            target.mkdir(parents=True, exist_ok=True)
+            file = _free_name(target, source, taken)
+        if file.exists() and Path(source).exists() and file.samefile(source):
+            raise PictureError("unsaved", f"{file} is the picture itself: save it elsewhere")
+        taken.add(file)
+        _write(drawn, file)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PictureError("unsaved", f"cannot save {file or target}: {reason}") from error
+    return file
+
+
+def show(drawn: Image.Image, title: str) -> bool:
+    """Show a picture until a key is pressed or the window is closed.
+
+    Returns whether to go on with the next one: not after Escape, `q` or closing.
+
+    Raises:
+        EngineError: there is no screen, or Python has no Tk.
+    """
+    window = open_window()
+    import tkinter
+
+    keys: list[str] = []  # what ended the show
+    window.title(title)
+    room = (window.winfo_screenwidth() * 9 // 10, window.winfo_screenheight() * 8 // 10)
+    shown = drawn.copy()
+    shown.thumbnail(room)
+    # PPM is what Tk reads without ImageTk, which some distributions package apart.
+    header = f"P6 {shown.width} {shown.height} 255\n".encode()
+    photo = tkinter.PhotoImage(master=window, data=header + shown.tobytes())
+    tkinter.Label(window, image=photo, borderwidth=0).pack()
+    window.bind("<Key>", lambda event: keys.append(event.keysym))
+    window.bind("<Button>", lambda _: keys.append(""))
+    window.protocol("WM_DELETE_WINDOW", lambda: keys.append("Escape"))
+    try:
+        # Not Tk's own loop, which sits on Ctrl-C.
+        while not keys:
+            window.update()
+            time.sleep(0.02)
+    finally:
+        window.destroy()
+    return keys[0] not in ("Escape", "q")
+
+
+def open_window() -> tkinter.Tk:
+    """Open an empty window.
+
+    Raises:
+        EngineError: there is no screen, or Python has no Tk.
+    """
+    try:
+        import tkinter
+    except ImportError as error:
+        raise EngineError("cannot show pictures: this Python has no tkinter") from error
+    try:
+        return tkinter.Tk()
+    except tkinter.TclError as error:
+        raise EngineError(f"cannot show pictures: {error}") from error
+
+
+def _wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> list[str]:
+    """Break the text after spaces and underscores so that each line fits, if it can."""
+    lines: list[str] = []
+    for word in re.findall(r".+?(?:[ _]+|$)", text):
+        if lines and font.getlength((lines[-1] + word).rstrip()) <= width:
+            lines[-1] += word
+        else:
+            lines.append(word)
+    return [line.rstrip(" ") for line in lines]
+
+
+def _free_name(folder: Path, source: str, taken: set[Path]) -> Path:
+    stem = Path(source).stem if source != "-" else "stdin"
+    # A source may be an address: its name is a stranger's.
+    stem = re.sub(r"[^\w.\- ]", "_", stem).strip(". ")[:100] or "picture"
+    file, number = folder / f"{stem}.jpg", 1
+    while file in taken:
+        number += 1
+        file = folder / f"{stem}-{number}.jpg"
+    return file
+
+
+def _write(drawn: Image.Image, file: Path) -> None:
+    format = SUFFIXES[file.suffix.lower()]
+    handle, name = tempfile.mkstemp(prefix=f".{file.stem[:50]}-", dir=file.parent)
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            drawn.save(stream, format, **(JPEG_OPTIONS if format == "JPEG" else {}))
+        mask = os.umask(0)  # mkstemp's files are for their owner alone
+        os.umask(mask)
+        part.chmod(0o666 & ~mask)
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,116 @@
+"""Look at what is installed and what works, and say so line by line."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from topfive import __version__, blobs, self_test, weights
+from topfive.classifier import ENGINES
+from topfive.errors import EngineError, WeightsError
+from topfive.networks import NETWORKS
+from topfive.processes import run_module
+
+NEEDED = ("keras", "openvino", "numpy", "scipy", "pillow")
+EXTRAS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch", "pi-heif": "heic"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. `works` is None for what is optional and not there."""
+
+    subject: str
+    works: bool | None
+    text: str
+
+
+def examine() -> Iterator[Finding]:
+    """Yield the findings as they come; the last ones take seconds."""
+    yield Finding(
+        "topfive",
+        True,
+        f"{__version__}, Python {platform.python_version()}, {platform.system()} "
+        f"{platform.machine()}, {os.cpu_count()} CPUs",
+    )
+    yield from _packages()
+    yield from _folders()
+    yield _screen()
+    for device in _devices():
+        yield _self_test("openvino", device)
+    for backend in ENGINES:
+        if backend != "openvino" and _version(backend):
+            yield _self_test(backend)
+
+
+def _packages() -> Iterator[Finding]:
+    for name in NEEDED:
+        version = _version(name)
+        yield Finding(name, version is not None, version or "missing: pip install topfive")
+    for name, extra in EXTRAS.items():
+        version = _version(name)
+        hint = f"not installed: pip install 'topfive[{extra}]'"
+        yield Finding(name, True if version else None, version or hint)
+
+
+def _version(name: str) -> str | None:
+    # TensorFlow goes by several names.
+    for distribution in (name, f"{name}-cpu"):
+        try:
+            return metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def _folders() -> Iterator[Finding]:
+    try:
+        folder = weights.folder()
+        here = [name for name, network in NETWORKS.items() if weights.path(network).is_file()]
+        yield _folder("weights", folder, ", ".join(here) or "none yet")
+    except WeightsError as error:
+        yield Finding("weights", False, str(error))
+    compiled = list(blobs.folder().glob("*.blob"))
+    size = sum(file.stat().st_size for file in compiled) / 1e6
+    yield _folder("cache", blobs.folder(), f"{len(compiled)} compiled, {size:,.0f} MB")
+
+
+def _folder(subject: str, folder: Path, content: str) -> Finding:
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    writable = existing.is_dir() and os.access(existing, os.W_OK)
+    free = shutil.disk_usage(existing).free / 1e9
+    state = f"{free:,.1f} GB free" if writable else "cannot be written to"
+    return Finding(subject, writable, f"{folder} ({content}; {state})")
+
+
+def _screen() -> Finding:
+    from topfive import annotate
+
+    try:
+        annotate.open_window().destroy()
+    except EngineError as error:
+        return Finding("screen", None, f"{error} (--show needs one)")
+    return Finding("screen", True, "--show opens a window")
+
+
+def _devices() -> list[str]:
+    import openvino
+
+    return list(openvino.Core().available_devices)
+
+
+def _self_test(backend: str, device: str | None = None) -> Finding:
+    """Run the self-test in a process of its own: a broken framework may take it down."""
+    subject = f"{backend} {device}" if device else backend
+    done = run_module("topfive.self_test", *filter(None, (backend, device)))
+    last = (done.stdout.strip() or done.stderr.strip()).splitlines()[-1:]
+    if done.returncode != 0:
+        return Finding(subject, False, last[0] if last else f"ended with {done.returncode}")
+    difference = float(last[0])
+    works = difference <= self_test.TOLERANCE
+    verdict = "answers as stored" if works else f"more than {self_test.TOLERANCE:g} off"
+    return Finding(subject, works, f"{verdict} (largest difference {difference:.1g})")

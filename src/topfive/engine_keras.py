@@ -1,0 +1,134 @@
+"""Run the Keras model itself, on any Keras backend."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topfive import weights
+from topfive.errors import EngineError, MissingExtraError, UsageError
+from topfive.networks import Network
+
+Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+BACKENDS = ("tensorflow", "jax", "torch")
+BATCH = 32  # pictures at a time: bounds memory
+# OpenVINO chooses bfloat16 where the CPU has it, which moves probabilities by 0.2.
+EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
+
+
+def load(
+    network: Network,
+    file: Path | None = None,
+    *,
+    backend: str,
+    offline: bool = False,
+    device: str | None = None,
+    threads: int | None = None,
+) -> Run:
+    """Build the network and return its `Run`: uint8 (n, size, size, 3) → float32 (n, classes).
+
+    `file` holds other weights than the published ones. A process has one Keras backend,
+    that of its first network.
+
+    Raises:
+        MissingExtraError: the backend's framework is not installed.
+        EngineError: Keras already runs on another backend in this process.
+        WeightsError: the weights cannot be had or do not fit.
+    """
+    if device is not None or threads is not None:
+        raise UsageError(
+            f"--device and --threads are for OpenVINO; {backend} has settings of its own"
+        )
+    if file is None:
+        file = weights.checked(network, offline)
+    start_keras(backend)
+    from topfive import keras_models
+
+    return running(keras_models.build(network, file))
+
+
+def start_keras(backend: str) -> Any:
+    """Import Keras on a backend, and make that compute in full float32.
+
+    Raises: see `load`.
+    """
+    # Keras reads the variable once, at its first import in the process.
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = backend
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import keras
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in (backend, "jaxlib"):
+            raise
+        raise MissingExtraError(
+            f"the {backend} backend needs an extra: pip install 'topfive[{backend}]'"
+        ) from error
+    running_on = keras.backend.backend()
+    if running_on != backend:
+        raise EngineError(
+            f"Keras runs on {running_on} in this process and cannot change to {backend}; "
+            "use another process"
+        )
+    _no_tensor_floats(backend)
+    return keras
+
+
+def running(model: Any) -> Run:
+    """Return a `Run` over a Keras model that takes pictures; safe to call from threads."""
+    lock = threading.Lock()  # Keras traces at the first call, and OpenVINO's request is one
+
+    def run(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with lock, exact_predictions():
+            parts = [
+                np.asarray(model.predict_on_batch(pictures[start : start + BATCH]), np.float32)
+                for start in range(0, len(pictures), BATCH)
+            ]
+        return np.concatenate(parts) if parts else np.empty((0, model.output_shape[-1]), np.float32)
+
+    return run
+
+
+@contextmanager
+def exact_predictions() -> Iterator[None]:
+    """Let Keras's openvino backend compile `predict` for float32, which it has no option for."""
+    import keras
+
+    if keras.backend.backend() != "openvino":
+        yield
+        return
+    import openvino
+
+    compile_model = openvino.compile_model
+    openvino.compile_model = partial(compile_model, config=EXACT)
+    try:
+        yield
+    finally:
+        openvino.compile_model = compile_model
+
+
+def _no_tensor_floats(backend: str) -> None:
+    """GPUs round products of float32 to 10 bits unless told otherwise."""
+    if backend == "tensorflow":
+        import tensorflow
+
+        tensorflow.config.experimental.enable_tensor_float_32_execution(False)
+    elif backend == "torch":
+        import torch
+
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
+    elif backend == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", "highest")

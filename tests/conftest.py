@@ -1,0 +1,88 @@
+"""What many tests share: the real data beside the checkout, folders of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+# Before anything imports Keras: the tests in this process run on the backend that needs
+# no training framework; the others run in processes of their own.
+os.environ["KERAS_BACKEND"] = "openvino"
+
+from tests import fakes
+from topfive import Classifier, self_test
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real weights, photographs and reference answers."""
+    if not SHARED.is_dir():
+        pytest.skip(f"needs the real test data in {SHARED}")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def private_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's own weights, cache or settings."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setenv("TOPFIVE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("TOPFIVE_MIRROR", raising=False)
+
+
+@pytest.fixture(scope="session")
+def weight_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights for SqueezeNet v1.1 that need no real data: the self-test's."""
+    file = tmp_path_factory.mktemp("weights") / "self_test.h5"
+    self_test.write_weights(file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that stays for the whole run: what is compiled in it is compiled once."""
+    return tmp_path_factory.mktemp("compiled")
+
+
+@pytest.fixture
+def warm(compiled: Path, private_folders: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Use the cache that stays."""
+    monkeypatch.setenv("TOPFIVE_CACHE", str(compiled))
+    return compiled
+
+
+@pytest.fixture
+def squeezenet(weight_file: Path, warm: Path) -> Classifier:
+    """A classifier that answers at once, with made-up answers."""
+    return Classifier("squeezenet_v1.1", weights=weight_file)
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Path:
+    """A picture of our own making, as a JPEG file."""
+    file = tmp_path / "photograph.jpg"
+    Image.fromarray(fakes.pictures(1, 300)[0][:, :240]).save(file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def screen() -> Iterator[str]:
+    """A virtual screen, as `DISPLAY` names it."""
+    if not all(shutil.which(program) for program in ("Xvfb", "xdotool")):
+        pytest.skip("needs Xvfb and xdotool")
+    read, write = os.pipe()
+    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x800x24", "-nolisten", "tcp"]
+    process = subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        yield f":{answer.readline().strip()}"
+    process.terminate()
+    process.wait()

@@ -1,0 +1,379 @@
+"""The compiled network: made once, checked always, never a reason for no answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests import fakes
+from tests.test_backends import TUTORIAL
+from topfive import convert, engine_keras, engine_openvino, self_test, weights
+from topfive.errors import EngineError, WeightsError
+from topfive.networks import NETWORKS, Network
+
+CARD = NETWORKS["squeezenet_v1.1"]
+PICTURES = self_test.pictures(CARD.size)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MB, which the compiled network does not fit into."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)],  # noqa: S607
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        pytest.skip("needs the right to mount a small file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)  # noqa: S607
+
+
+def load(network: Network, file: Path | None = None, **options: Any) -> engine_keras.Run:
+    """Load a network and wait until it is ready, as a `Classifier` does."""
+    run = engine_openvino.load(network, file, **options)
+    run(PICTURES[:0])
+    return run
+
+
+def cached(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "cache").glob("*.blob"))
+
+
+def test_the_second_load_takes_the_compiled_network(tmp_path: Path, weight_file: Path) -> None:
+    first = load(CARD, weight_file)(PICTURES)
+    (blob,) = cached(tmp_path)
+    made = blob.stat().st_ino
+    second = load(CARD, weight_file)(PICTURES)
+    assert blob.stat().st_ino == made
+    assert np.array_equal(first, second)
+    assert self_test.difference(second) < 1e-4
+    leftovers = {file.suffix for file in (tmp_path / "cache").iterdir()}
+    assert leftovers == {".blob", ".lock"}
+
+
+def test_a_start_from_the_cache_imports_no_keras(weight_file: Path, warm: Path) -> None:
+    load(CARD, weight_file)
+    code = (
+        "import sys, numpy; from topfive import Classifier\n"
+        f"c = Classifier('squeezenet_v1.1', weights={str(weight_file)!r})\n"
+        "c.classify(numpy.zeros((9, 9, 3), 'uint8'))\n"
+        "print([m for m in ('keras', 'scipy', 'tensorflow', 'jax', 'torch', 'h5py',"
+        " 'requests', 'rich', 'filelock') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("first", ["from topfive import Classifier", "import topfive.convert"])
+def test_openvino_reports_to_nobody(tmp_path: Path, first: str) -> None:
+    code = f"{first}; import openvino, sys; print(sys.modules['openvino_telemetry'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "HOME": str(tmp_path)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "None\n"
+    assert not (tmp_path / "intel").exists()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: content[:4096] + bytes([content[4096] ^ 1]) + content[4097:],
+        lambda content: content[: len(content) // 2],
+        lambda content: content[: len(content) // 2] + bytes(len(content) // 2),
+        lambda content: b"",
+        lambda content: bytes(len(content)),
+        lambda content: content + b"x",
+    ],
+    ids=["one bit", "cut", "half-written", "empty", "zeros", "longer"],
+)
+def test_a_damaged_entry_is_said_and_made_anew(
+    tmp_path: Path, weight_file: Path, compiled: Path, spoil: object,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("TOPFIVE_CACHE", str(compiled))
+    load(CARD, weight_file)
+    (good,) = compiled.glob("squeezenet_v1.1-*.blob")
+    monkeypatch.setenv("TOPFIVE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    entry = tmp_path / "cache" / good.name
+    entry.write_bytes(spoil(good.read_bytes()))  # type: ignore[operator]
+    answer = load(CARD, weight_file)(PICTURES)
+    assert self_test.difference(answer) < 1e-4
+    assert "damaged" in caplog.text
+    assert entry.stat().st_size == good.stat().st_size
+
+
+def test_another_networks_entry_under_this_name_is_not_answered_from(
+    tmp_path: Path, weight_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.h5"
+    monkeypatch.setattr(self_test, "SEED", 1)
+    self_test.write_weights(other)
+    load(CARD, weight_file)
+    (mine,) = cached(tmp_path)
+    load(CARD, other)
+    (foreign,) = set(cached(tmp_path)) - {mine}
+    foreign.replace(mine)
+    answer = load(CARD, weight_file)(np.concatenate([PICTURES, PICTURES]))
+    assert self_test.difference(answer[:2]) < 1e-4
+
+
+def test_sixteen_processes_on_an_empty_cache_all_answer(
+    tmp_path: Path, weight_file: Path, photograph: Path
+) -> None:
+    command = [
+        sys.executable, "-m", "topfive", "classify", str(photograph),
+        "--model", "squeezenet_v1.1", "--weights", str(weight_file), "--format", "jsonl",
+    ]  # fmt: skip
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(16)
+    ]
+    outputs = [process.communicate() for process in running]
+    assert [process.returncode for process in running] == [0] * 16
+    assert len({answer for answer, _ in outputs}) == 1
+    assert sum("compiling" in said for _, said in outputs) == 1
+    assert len(cached(tmp_path)) == 1
+
+
+def test_a_full_disk_costs_a_warning_and_not_the_answer(
+    small_disk: Path, weight_file: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("TOPFIVE_CACHE", str(small_disk / "cache"))
+    answer = load(CARD, weight_file)(PICTURES)
+    assert self_test.difference(answer) < 1e-4
+    assert "cannot keep" in caplog.text
+    assert "MB free" in caplog.text
+    assert [file.suffix for file in (small_disk / "cache").iterdir()] == [".lock"]
+
+
+def test_a_read_only_cache_costs_a_warning_and_not_the_answer(
+    small_disk: Path, weight_file: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    remount = ["mount", "-o", "remount,ro", str(small_disk)]
+    subprocess.run(remount, check=True)
+    monkeypatch.setenv("TOPFIVE_CACHE", str(small_disk))
+    answer = load(CARD, weight_file)(PICTURES)
+    assert self_test.difference(answer) < 1e-4
+    assert "Read-only" in caplog.text
+
+
+def test_a_read_only_cache_that_has_the_network_is_used(
+    small_disk: Path, weight_file: Path, warm: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    load(CARD, weight_file)
+    (good,) = warm.glob("squeezenet_v1.1-*.blob")
+    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)  # noqa: S607
+    (small_disk / good.name).write_bytes(good.read_bytes())
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)  # noqa: S607
+    monkeypatch.setenv("TOPFIVE_CACHE", str(small_disk))
+    assert self_test.difference(load(CARD, weight_file)(PICTURES)) < 1e-4
+    assert caplog.text == ""
+
+
+def test_a_conversion_that_disagrees_with_keras_is_not_admitted() -> None:
+    expected = np.full((2, 1000), 1e-3, np.float32)
+    convert.prove(CARD, expected, expected + np.float32(5e-5))
+    for off in (2e-4, float("nan")):
+        received = expected.copy()
+        received[1, 7] += np.float32(off)
+        with pytest.raises(EngineError, match="differs from Keras"):
+            convert.prove(CARD, expected, received)
+
+
+def test_weights_that_do_not_fit_are_an_error_and_not_a_slow_start(
+    tmp_path: Path, weight_file: Path
+) -> None:
+    with pytest.raises(WeightsError, match="conv1"):
+        load(NETWORKS["squeezenet"], weight_file)
+    assert cached(tmp_path) == []
+
+
+def test_a_module_in_the_current_folder_is_not_mistaken_for_keras(
+    tmp_path: Path, weight_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("keras", "numpy", "json"):
+        (tmp_path / f"{name}.py").write_text(f"open('{name}-ran', 'w')")
+    monkeypatch.chdir(tmp_path)
+    load(CARD, weight_file)
+    assert list(tmp_path.glob("*-ran")) == []
+
+
+def published(weight_file: Path) -> Network:
+    """A card whose published file is the test's, put where it belongs."""
+    checksum = weights.checksum_of(weight_file)
+    card = replace(CARD, weights=replace(CARD.weights, checksum=checksum))
+    weights.path(card).parent.mkdir(parents=True)
+    weights.path(card).write_bytes(weight_file.read_bytes())
+    return card
+
+
+def test_a_compiled_network_answers_without_its_weight_file(
+    tmp_path: Path, weight_file: Path
+) -> None:
+    card = published(weight_file)
+    load(card)
+    weights.path(card).unlink()
+    assert self_test.difference(load(card, offline=True)(PICTURES)) < 1e-4
+
+
+def test_a_damaged_weight_file_is_not_compiled(tmp_path: Path, weight_file: Path) -> None:
+    card = published(weight_file)
+    content = bytearray(weight_file.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.path(card).write_bytes(content)
+    with pytest.raises(WeightsError, match="offline"):
+        load(card, offline=True)
+    assert cached(tmp_path) == []
+
+
+def test_weights_that_changed_under_their_name_are_noticed(
+    tmp_path: Path, weight_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "mine.h5"
+    monkeypatch.setattr(self_test, "SEED", 1)
+    self_test.write_weights(file)
+    load(CARD, file)
+    file.write_bytes(weight_file.read_bytes())
+    assert self_test.difference(load(CARD, file)(PICTURES)) < 1e-4
+
+
+def test_what_is_in_the_way_is_raised_by_each_call_until_it_is_gone(
+    tmp_path: Path, weight_file: Path
+) -> None:
+    card = published(weight_file)
+    content = weights.path(card).read_bytes()
+    weights.path(card).unlink()
+    run = engine_openvino.load(card, offline=True)
+    for _ in range(2):
+        with pytest.raises(WeightsError, match="offline"):
+            run(PICTURES)
+    weights.path(card).write_bytes(content)
+    assert self_test.difference(run(PICTURES)) < 1e-4
+
+
+def test_threads_share_a_run(weight_file: Path, warm: Path) -> None:
+    run = load(CARD, weight_file)
+    several = fakes.pictures(8, CARD.size)
+    expected = run(several)
+    barrier = threading.Barrier(8)
+
+    def ask(number: int) -> bool:
+        barrier.wait()
+        return all(
+            np.array_equal(run(several[number][None])[0], expected[number]) for _ in range(10)
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(ask, range(8)))
+
+
+def test_no_pictures_are_no_rows(weight_file: Path, warm: Path) -> None:
+    assert load(CARD, weight_file)(PICTURES[:0]).shape == (0, 1000)
+
+
+@pytest.mark.parametrize("device", ["CPU", "cpu", "AUTO"])
+def test_openvinos_device_names_work(weight_file: Path, warm: Path, device: str) -> None:
+    run = load(CARD, weight_file, device=device, threads=1)
+    assert self_test.difference(run(PICTURES)) < 1e-4
+
+
+def test_an_absent_device_is_an_error_that_lists_those_there_are(weight_file: Path) -> None:
+    with pytest.raises(EngineError, match=r"no device XPU here; OpenVINO finds .*CPU"):
+        load(CARD, weight_file, device="xpu")
+
+
+def test_a_device_that_cannot_run_the_network_is_not_replaced_by_another(
+    weight_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise engine_openvino.ConversionError("it differs from Keras")
+
+    monkeypatch.setattr(engine_openvino, "check_device", lambda name: None)
+    monkeypatch.setattr(engine_openvino, "_converted", refuse)
+    with pytest.raises(EngineError, match=r"NPU cannot run SqueezeNet v1\.1: it differs"):
+        load(CARD, weight_file, device="NPU")
+
+
+def test_threads_bound_the_engines(weight_file: Path, warm: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from topfive import self_test\n"
+        "from topfive.engine_openvino import load; from topfive.networks import NETWORKS\n"
+        "run = load(NETWORKS['squeezenet_v1.1'], Path(sys.argv[1]), threads=int(sys.argv[2]))\n"
+        "pictures = self_test.pictures(227)\n"
+        "run(pictures); before = os.times(); run(pictures[[0] * 40])\n"
+        "after = os.times(); print((after.user - before.user) / (after.elapsed - before.elapsed))"
+    )
+    command = [sys.executable, "-c", code, str(weight_file), "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 1.2
+
+
+def test_a_request_that_makes_no_sense_is_answered_in_json(tmp_path: Path) -> None:
+    request = {"network": "nope", "file": "f", "checksum": "c", "device": "CPU",
+               "target": str(tmp_path / "t")}  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "topfive.convert", json.dumps(request)],
+        capture_output=True, text=True, check=False, env={**os.environ},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["kind"] == "UnknownNetworkError"
+
+
+# The tutorial's are compiled in test_backends.py.
+OTHERS = [name for name in NETWORKS if name not in (*TUTORIAL, "squeezenet", "squeezenet_v1.1")]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_network_compiles_and_agrees_with_keras(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    card = NETWORKS[name]
+    file = fakes.make_weights(card, tmp_path / card.weights.name)
+    run = load(card, file)
+    assert "cannot keep" not in caplog.text
+    assert len(cached(tmp_path)) == 1
+    assert run(fakes.pictures(2, card.size)).sum(axis=1) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_dense_layers_are_turned_and_give_the_same(transposed: bool) -> None:
+    import openvino
+    from openvino import opset13
+
+    random = np.random.default_rng(0)
+    weights = random.standard_normal((30, 70) if transposed else (70, 30), np.float32)
+    row = opset13.parameter([1, 70], np.float32)
+    batch = opset13.parameter([2, 70], np.float32)
+    outputs = [opset13.matmul(rows, weights, False, transposed) for rows in (row, batch)]
+    graph = openvino.Model(outputs, [row, batch])
+    inputs = [random.standard_normal(size, np.float32) for size in ((1, 70), (2, 70))]
+    compiled = openvino.Core().compile_model(graph, "CPU", engine_openvino.LATENCY)
+    before = [compiled(inputs)[index].copy() for index in range(2)]
+    convert.multiply_from_the_left(graph)
+    compiled = openvino.Core().compile_model(graph, "CPU", engine_openvino.LATENCY)
+    after = [compiled(inputs)[index] for index in range(2)]
+    assert np.abs(before[0] - after[0]).max() < 1e-5
+    assert np.array_equal(before[1], after[1])
+    products = [node for node in graph.get_ops() if node.get_type_name() == "MatMul"]
+    left = [node.input_value(0).get_node().get_type_name() for node in products]
+    assert sorted(left) == ["Constant", "Parameter"]

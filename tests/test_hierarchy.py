@@ -1,0 +1,142 @@
+"""What can be said of a picture in WordNet's words."""
+
+from __future__ import annotations
+
+import importlib
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from topfive import Classification, Classifier, UsageError, hierarchy, labels
+from topfive.cli import main
+
+LABELS = labels.load("imagenet")
+NODES = hierarchy.load(LABELS)
+INDEX = {label.name: index for index, label in enumerate(LABELS)}
+
+
+def row(**probabilities: float) -> NDArray[np.float32]:
+    found = np.zeros(1000, np.float32)
+    for name, probability in probabilities.items():
+        found[INDEX[name]] = probability
+    found[INDEX["bubble"]] += 1 - found.sum()
+    return found
+
+
+def said(probabilities: NDArray[np.float32]) -> list[tuple[str, float]]:
+    return [(one.label, round(one.probability, 2)) for one in hierarchy.state(NODES, probabilities)]
+
+
+def test_every_class_is_under_the_root_and_every_ancestor_has_a_class() -> None:
+    assert NODES["n00001740"].classes == tuple(range(1000))
+    assert all(node.classes for node in NODES.values())
+    assert {wnid for node in NODES.values() for wnid in node.parents} <= NODES.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("dog", 118), ("bird", 59), ("beagle", 1), ("entity", 1000)]
+)
+def test_a_group_has_its_known_size(name: str, count: int) -> None:
+    # Known of ILSVRC 2012: 118 breeds and kinds of dogs (151 to 268), 59 birds.
+    assert len(hierarchy.find_node(NODES, name).classes) == count
+
+
+def test_the_dogs_are_where_imagenet_has_them() -> None:
+    assert hierarchy.find_node(NODES, "dog").classes == tuple(range(151, 269))
+
+
+def test_from_the_general_to_the_specific() -> None:
+    probabilities = row(beagle=0.61, basset=0.2, Walker_hound=0.12, pug=0.04)
+    assert said(probabilities) == [("dog", 0.97), ("hound", 0.93), ("beagle", 0.61)]
+
+
+def test_five_split_breeds_become_one_useful_answer() -> None:
+    probabilities = row(pug=0.2, beagle=0.2, Samoyed=0.2, komondor=0.2, Saluki=0.17)
+    assert said(probabilities) == [("dog", 0.97)]
+
+
+def test_a_sure_class_is_all_there_is_to_say() -> None:
+    assert said(row(soccer_ball=0.99)) == [("soccer_ball", 0.99)]
+
+
+def test_what_adds_nothing_is_not_said() -> None:
+    # Every hunting dog here is a hound: `hunting_dog` would only repeat it.
+    labels_said = [label for label, _ in said(row(beagle=0.6, basset=0.33, pug=0.04))]
+    assert "hunting_dog" not in labels_said
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_statements_grow_with_generality_and_the_last_is_likely(seed: int) -> None:
+    probabilities = np.random.default_rng(seed).dirichlet(np.full(1000, 0.005)).astype(np.float32)
+    statements = hierarchy.state(NODES, probabilities)
+    values = [one.probability for one in statements]
+    assert values == sorted(values, reverse=True)
+    assert values[-1] >= hierarchy.LIKELY
+    sizes = [set(NODES[one.wnid].classes) for one in statements]
+    assert all(special < general for general, special in pairwise(sizes))
+    smaller = [node for node in NODES.values() if len(node.classes) < len(sizes[-1])]
+    assert all(hierarchy.probability(node, probabilities) < hierarchy.LIKELY for node in smaller)
+
+
+@pytest.mark.parametrize("name", ["n02084071", "Dog", " dog "])
+def test_a_group_is_found_by_its_id_or_name(name: str) -> None:
+    assert hierarchy.find_node(NODES, name).wnid == "n02084071"
+
+
+def test_a_name_of_several_things_and_an_unknown_one_are_usage_errors() -> None:
+    with pytest.raises(UsageError, match=r"n02012849 \(a kind of wading_bird\)"):
+        hierarchy.find_node(NODES, "crane")
+    with pytest.raises(UsageError, match=r"Did you mean .*dog"):
+        hierarchy.find_node(NODES, "dgo")
+
+
+def test_a_network_of_other_classes_has_no_hierarchy() -> None:
+    with pytest.raises(UsageError, match="'my cat' is not one of ImageNet's"):
+        hierarchy.load((labels.Label("", "my cat"),))
+
+
+def test_the_script_makes_the_table_from_wordnet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Path("/usr/share/wordnet/data.noun")
+    if not source.is_file():
+        pytest.skip("needs WordNet 3.0 (Debian's wordnet-base)")
+    script = importlib.import_module("scripts.make_hierarchy")
+    shipped = script.ASSET.read_text("utf-8")
+    monkeypatch.setattr(script, "ASSET", tmp_path / "table.tsv")
+    script.main(source)
+    assert (tmp_path / "table.tsv").read_text("utf-8") == shipped
+
+
+def test_photographs_of_dogs_are_dogs(shared: Path, warm: Path) -> None:
+    classifier = Classifier(
+        "squeezenet",
+        weights=shared / "weights" / "compressed_SqueezeNet.net",
+        hierarchy=True,
+        ancestors=["dog"],
+    )
+    breeds = {LABELS[index].wnid for index in hierarchy.find_node(NODES, "dog").classes}
+    pictures = sorted((shared / "images").iterdir())
+    right = dogs = 0
+    for picture, result in zip(pictures, classifier.stream(pictures), strict=True):
+        assert isinstance(result, Classification)
+        is_dog = picture.name.partition("_")[0] in breeds
+        dogs += is_dog
+        right += (result.ancestors[0].probability > 0.5) == is_dog
+    assert dogs >= 15
+    assert right / len(pictures) > 0.95
+
+
+def test_the_command_says_it_in_one_line(
+    shared: Path, warm: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["-m", "squeezenet", "--weights", str(shared / "weights/compressed_SqueezeNet.net")]
+    picture = str(shared / "images" / "n02088364_beagle.JPEG")
+    assert main(["classify", picture, "--hierarchy", "--ancestor", "dog", *options]) == 0
+    line, dog = capsys.readouterr().out.splitlines()
+    assert line.endswith("beagle 72%")
+    assert dog == "dog: 100.00%"
+    assert main(["classify", picture, "--ancestor", "crane", *options]) == 2

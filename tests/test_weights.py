@@ -1,0 +1,410 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.loopback import Page, Server, serving
+from topfive import imports, transfers, weights
+from topfive.errors import DownloadError, WeightsError
+from topfive.networks import NETWORKS, Network, WeightFile
+
+BODY = weights.HDF5_MAGIC + np.random.default_rng(5).bytes(1_500_000)
+MD5 = "md5:" + hashlib.md5(BODY).hexdigest()  # noqa: S324
+SHA256 = hashlib.sha256(BODY).hexdigest()
+
+# Starts the command with one network's card changed: PROGRAM URL CHECKSUM SIZE ARGUMENT...
+PROGRAM = """
+import sys
+from dataclasses import replace
+from topfive import transfers
+from topfive.cli import main
+from topfive.networks import NETWORKS, WeightFile
+url, checksum, size, *arguments = sys.argv[1:]
+transfers.BACKOFF = 0.01
+file = WeightFile(url, checksum or None, int(size), "none")
+NETWORKS["vgg16"] = replace(NETWORKS["vgg16"], weights=file)
+sys.exit(main(arguments))
+"""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(transfers, "BACKOFF", 0.005)
+    monkeypatch.setattr(transfers, "TIMEOUT", (2.0, 1.0))
+    with serving() as running:
+        yield running
+
+
+def card(url: str, checksum: str | None = MD5, size: int = len(BODY)) -> Network:
+    return replace(NETWORKS["vgg16"], weights=WeightFile(url, checksum, size, "none"))
+
+
+@pytest.fixture
+def network(server: Server) -> Network:
+    server.pages["/folder/random.h5"] = Page(BODY)
+    return card(server.url("/folder/random.h5"))
+
+
+@pytest.fixture
+def unhashed(server: Server) -> Network:
+    server.pages["/folder/unhashed.h5"] = Page(BODY)
+    return card(server.url("/folder/unhashed.h5"), checksum=None)
+
+
+def put(network: Network, body: bytes = BODY) -> Path:
+    file = weights.path(network)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(body)
+    return file
+
+
+def command(network: Network, *arguments: str) -> subprocess.Popen[str]:
+    file = network.weights
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, file.url, file.checksum or "", str(file.size), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_the_folder_is_that_of_keras(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "elsewhere"))
+    assert weights.folder() == tmp_path / "elsewhere" / "models"
+    monkeypatch.setenv("KERAS_HOME", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert weights.folder() == tmp_path / ".keras" / "models"
+    monkeypatch.setenv("KERAS_HOME", "~/mine")
+    assert weights.folder() == tmp_path / "mine" / "models"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_mirror_is_a_folder_of_the_published_files(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = NETWORKS[name]
+    assert weights.url(network) == network.weights.url
+    for mirror in ("https://example.org/a", "https://example.org/a/"):
+        monkeypatch.setenv("TOPFIVE_MIRROR", mirror)
+        assert weights.url(network) == f"https://example.org/a/{network.weights.name}"
+
+
+def test_a_mirror_is_asked_in_place_of_the_publisher(
+    network: Network, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.pages["/mirror/random.h5"] = server.pages.pop("/folder/random.h5")
+    monkeypatch.setenv("TOPFIVE_MIRROR", server.url("/mirror"))
+    assert weights.held(network).path.read_bytes() == BODY
+    assert [request.path for request in server.requests] == ["/mirror/random.h5"]
+
+
+def test_a_file_is_fetched_once_and_then_held(network: Network, server: Server) -> None:
+    first, second = weights.held(network), weights.held(network)
+    assert first == second == weights.Held(weights.path(network), MD5)
+    assert first.path.read_bytes() == BODY
+    assert len(server.requests) == 1
+
+
+def test_offline_uses_what_is_here_and_asks_for_nothing(network: Network, server: Server) -> None:
+    with pytest.raises(WeightsError, match="--offline forbids fetching it"):
+        weights.held(network, offline=True)
+    put(network)
+    assert weights.held(network, offline=True).checksum == MD5
+    assert weights.fetch(network, offline=True).checksum == MD5
+    assert weights.checked(network, offline=True) == weights.path(network)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("offline", [True, False])
+def test_without_a_network_the_error_says_how_to_bring_the_file(
+    network: Network, server: Server, offline: bool
+) -> None:
+    server.pages.clear()
+    with pytest.raises(WeightsError) as caught:
+        weights.held(network, offline)
+    message = str(caught.value)
+    assert server.url("/folder/random.h5") in message
+    assert "1.5 MB" in message
+    assert str(weights.folder()) in message
+    assert "topfive weights import FILE --network vgg16" in message
+    assert caught.value.exit_status == 3
+
+
+def test_a_good_file_outlives_a_failed_download(network: Network, server: Server) -> None:
+    put(network)
+    server.pages["/folder/random.h5"] = Page(BODY, statuses=[404])
+    assert weights.fetch(network, again=True).path.read_bytes() == BODY
+    assert server.requests == [], "it is good: there is nothing to replace"
+    put(network, BODY[:-1])
+    for page in (Page(b"", statuses=[404]), Page(BODY[::-1]), Page(BODY, cuts=[1000] * 20)):
+        server.pages["/folder/random.h5"] = page
+        with pytest.raises(DownloadError):
+            weights.fetch(network, again=True)
+        assert weights.path(network).read_bytes() == BODY[:-1]
+
+
+def test_a_damaged_file_is_noticed_and_replaced(network: Network, server: Server) -> None:
+    put(network, BODY[:-1] + bytes([BODY[-1] ^ 1]))
+    assert not weights.verify(network)
+    assert weights.checked(network).read_bytes() == BODY
+    assert weights.verify(network)
+
+
+def test_verify_says_that_there_is_nothing_to_verify(network: Network) -> None:
+    with pytest.raises(WeightsError, match=r"cannot read .*random.h5: No such file"):
+        weights.verify(network)
+
+
+def test_without_a_published_hash_the_first_is_pinned_and_said_once(
+    unhashed: Network, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert weights.checksum(unhashed) is None
+    assert weights.held(unhashed).checksum == f"sha256:{SHA256}"
+    assert (
+        capsys.readouterr().err.count(f"no published hash; from now on it is sha256:{SHA256}") == 1
+    )
+    assert weights.held(unhashed).checksum == weights.checksum(unhashed) == f"sha256:{SHA256}"
+    assert weights.verify(unhashed)
+    assert capsys.readouterr().err == ""
+    weights.path(unhashed).write_bytes(BODY[:-1])
+    assert not weights.verify(unhashed)
+    # Later downloads must bring the same, and the error says what to do if they never will.
+    server.pages["/folder/unhashed.h5"] = Page(BODY + b"new edition")
+    with pytest.raises(DownloadError, match="topfive weights remove vgg16"):
+        weights.fetch(unhashed, again=True)
+    weights.remove(unhashed)
+    assert weights.held(unhashed).path.read_bytes() == BODY + b"new edition"
+
+
+def test_a_file_that_keras_fetched_without_a_hash_is_pinned_where_it_is(
+    unhashed: Network, server: Server
+) -> None:
+    put(unhashed)
+    assert weights.held(unhashed).checksum == f"sha256:{SHA256}"
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("content", ["", "half a ha", "\xff", "0" * 63])
+def test_a_damaged_pin_is_made_anew(unhashed: Network, content: str) -> None:
+    file = put(unhashed)
+    file.with_name(file.name + ".sha256").write_text(content, "latin-1")
+    assert weights.held(unhashed).checksum == f"sha256:{SHA256}"
+    assert weights.checksum(unhashed) == f"sha256:{SHA256}"
+
+
+def test_what_is_not_a_weight_file_is_never_pinned(unhashed: Network, server: Server) -> None:
+    server.pages["/folder/unhashed.h5"] = Page(b"<html>" + BODY)
+    with pytest.raises(DownloadError, match=r"not unhashed.h5"):
+        weights.held(unhashed)
+    assert weights.checksum(unhashed) is None
+
+
+def test_threads_that_ask_at_once_cause_one_download(network: Network, server: Server) -> None:
+    server.pages["/folder/random.h5"].delay = 0.01
+    with ThreadPoolExecutor(8) as pool:
+        held = set(pool.map(weights.held, [network] * 8))
+    assert len(held) == 1
+    assert len(server.requests) == 1
+
+
+def test_processes_that_ask_at_once_cause_one_download(network: Network, server: Server) -> None:
+    server.pages["/folder/random.h5"].delay = 0.08  # a second and a half in all
+    processes = [command(network, "weights", "fetch", "vgg16") for _ in range(2)]
+    answers = [process.communicate(timeout=30) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert {out for out, _ in answers} == {f"vgg16: {weights.path(network)}\n"}
+    assert len(server.requests) == 1
+    assert sum("another process is fetching random.h5" in error for _, error in answers) == 1
+    assert weights.path(network).read_bytes() == BODY
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+def test_an_interrupted_download_leaves_a_part_and_is_gone_on_with(
+    network: Network, server: Server
+) -> None:
+    page = server.pages["/folder/random.h5"]
+    page.delay = 0.1
+    process = command(network, "weights", "fetch", "vgg16")
+    part = weights.path(network).with_name("random.h5.part")
+    deadline = time.monotonic() + 20
+    while not (part.exists() and part.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert error.splitlines()[-1] == "topfive: interrupted"
+    assert not weights.path(network).exists()
+    have = part.stat().st_size
+    assert 0 < have < len(BODY)
+    page.delay = 0
+    assert weights.held(network).path.read_bytes() == BODY
+    assert server.requests[-1].range == f"bytes={have}-"
+    assert not part.exists()
+
+
+def test_a_process_that_is_killed_does_not_keep_the_lock(network: Network, server: Server) -> None:
+    page = server.pages["/folder/random.h5"]
+    page.delay = 0.2
+    process = command(network, "weights", "fetch", "vgg16")
+    while not server.requests:
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    page.delay = 0
+    thread = threading.Thread(target=weights.held, args=(network,), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert weights.path(network).read_bytes() == BODY
+
+
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    """Become nobody for a while: to root no folder is read-only."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def read_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as home:
+        folder = Path(home)
+        (folder / "models").mkdir()
+        monkeypatch.setenv("KERAS_HOME", home)
+        yield folder / "models"
+        (folder / "models").chmod(0o755)
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX permissions")
+def test_a_read_only_folder_is_an_error_that_names_it(
+    network: Network, server: Server, read_only: Path
+) -> None:
+    read_only.chmod(0o555)
+    read_only.parent.chmod(0o555)
+    with without_privileges(), pytest.raises(WeightsError, match=r"cannot store .*random.h5: Perm"):
+        weights.held(network)
+    assert server.requests == []
+    read_only.parent.chmod(0o755)
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX permissions")
+def test_a_read_only_folder_gives_what_is_in_it(
+    network: Network, unhashed: Network, read_only: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(network), put(unhashed)
+    read_only.parent.chmod(0o755)
+    read_only.chmod(0o555)
+    with without_privileges():
+        assert weights.held(network).checksum == MD5
+        assert weights.held(unhashed).checksum == f"sha256:{SHA256}"
+    assert "cannot be written (Permission denied)" in capsys.readouterr().err
+
+
+def test_a_file_in_the_place_of_the_folder_is_an_error(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file"))
+    with pytest.raises(WeightsError, match=r"cannot store .*random.h5"):
+        weights.held(network)
+
+
+def test_keras_uses_what_topfive_fetched_and_the_other_way_round(
+    network: Network, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    home = str(weights.folder().parent)
+    keras_home = keras.utils.get_file.__globals__["config"]
+    monkeypatch.setattr(keras_home, "_KERAS_DIR", home)  # Keras read it as it was imported
+
+    def get_file(of: Network) -> str:
+        file = of.weights
+        hashed = file.checksum.partition(":")[2] if file.checksum else None
+        return str(
+            keras.utils.get_file(file.name, file.url, cache_subdir="models", file_hash=hashed)
+        )
+
+    held = weights.held(network)
+    assert get_file(network) == str(held.path)
+    assert len(server.requests) == 1
+    server.pages["/folder/other.h5"] = Page(BODY)
+    other = card(server.url("/folder/other.h5"))
+    fetched = get_file(other)
+    assert weights.held(other).path == Path(fetched)
+    assert weights.verify(other)
+    assert len(server.requests) == 2
+
+
+def test_an_imported_file_is_the_published_one(network: Network, tmp_path: Path) -> None:
+    (tmp_path / "stick.h5").write_bytes(BODY)
+    assert imports.import_file(tmp_path / "stick.h5", network) == weights.path(network)
+    assert weights.verify(network)
+    assert sorted(file.name for file in weights.folder().iterdir() if file.name[0] != ".") == [
+        "random.h5"
+    ]
+    (tmp_path / "stick.h5").write_bytes(BODY[:-1])
+    with pytest.raises(WeightsError, match=r"stick.h5 is not random.h5: expected md5:"):
+        imports.import_file(tmp_path / "stick.h5", network)
+    assert weights.verify(network), "what was here before is untouched"
+
+
+def test_an_import_over_itself_does_no_harm(network: Network) -> None:
+    assert imports.import_file(put(network), network).read_bytes() == BODY
+
+
+def test_an_import_without_a_published_hash_pins_it(unhashed: Network, tmp_path: Path) -> None:
+    (tmp_path / "page.h5").write_bytes(b"<html>")
+    with pytest.raises(WeightsError, match="expected an HDF5 file"):
+        imports.import_file(tmp_path / "page.h5", unhashed)
+    (tmp_path / "stick.h5").write_bytes(BODY)
+    imports.import_file(tmp_path / "stick.h5", unhashed)
+    assert weights.checksum(unhashed) == f"sha256:{SHA256}"
+    (tmp_path / "stick.h5").write_bytes(BODY + b"!")
+    with pytest.raises(WeightsError, match="topfive weights remove vgg16"):
+        imports.import_file(tmp_path / "stick.h5", unhashed)
+
+
+@pytest.mark.parametrize("name", ["missing.h5", "."])
+def test_what_cannot_be_read_cannot_be_imported(
+    network: Network, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(WeightsError, match=r"cannot import .*(No such file|Is a directory)"):
+        imports.import_file(tmp_path / name, network)
+
+
+def test_remove_frees_all_that_is_a_networks_own(unhashed: Network, network: Network) -> None:
+    assert weights.remove(unhashed) == 0
+    weights.held(unhashed)
+    other = put(network)
+    file = weights.path(unhashed)
+    file.with_name(file.name + ".part").write_bytes(b"12345")
+    pin = file.with_name(file.name + ".sha256").stat().st_size
+    assert weights.remove(unhashed) == len(BODY) + 5 + pin
+    assert [file.name for file in weights.folder().iterdir() if file.name[0] != "."] == [other.name]
+    assert weights.remove(unhashed) == 0
+
+
+def test_a_user_without_a_home_folder_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_HOME", "~nobody-has-this-name/x")
+    with pytest.raises(WeightsError, match="set KERAS_HOME"):
+        weights.folder()
