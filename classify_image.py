@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from topfive import Classifier, TopfiveError, annotate
+from topfive.errors import EngineError
 
 parser = argparse.ArgumentParser(description="Print the five best labels, then show the picture.")
 parser.add_argument("-i", "--image", required=True, help="path to the input image")
@@ -15,7 +16,12 @@ try:
     result = classifier.classify(options.image)
     for rank, prediction in enumerate(result.predictions, start=1):
         print(f"{rank}. {prediction.label}: {prediction.probability:.2%}", flush=True)
-    annotate.show(annotate.draw(classifier.decode(options.image), result), "Classification")
+    drawn = annotate.draw(classifier.decode(options.image), result)
 except TopfiveError as error:
-    print(f"classify_image.py: {error}", file=sys.stderr)
+    sys.stderr.write(f"classify_image.py: {error}\n")
     sys.exit(error.exit_status)
+
+try:
+    annotate.show(drawn, "Classification")
+except EngineError as error:  # no screen: the answer is out all the same
+    sys.stderr.write(f"classify_image.py: {error}\n")

@@ -77,7 +77,19 @@ def test_the_tutorials_script_prints_and_says_that_there_is_no_screen(at_home: N
     assert done.stdout.startswith("1. soccer_ball: ")
     assert len(done.stdout.splitlines()) == 5
     assert "cannot show pictures" in done.stderr
-    assert done.returncode == 3
+    assert done.returncode == 0
+
+
+def test_the_tutorials_script_ends_with_the_errors_status(at_home: None) -> None:
+    command = [sys.executable, "classify_image.py", "-m", "squeezenet", "-i"]
+    for picture, network, status in (("no.jpg", "squeezenet", 1), ("x.jpg", "vgg61", 2)):
+        command[3] = network
+        done = subprocess.run(
+            [*command, picture], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == status
+        assert done.stderr.startswith("classify_image.py: ")
+        assert "Traceback" not in done.stderr
 
 
 def test_the_tutorials_script_shows_the_picture(at_home: None, screen: str) -> None:

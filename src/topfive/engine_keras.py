@@ -22,7 +22,7 @@ Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 BACKENDS = ("tensorflow", "jax", "torch")
 BATCH = 32  # pictures at a time: bounds memory
-# OpenVINO chooses bfloat16 where the CPU has it, which moves probabilities by 0.2.
+# OpenVINO chooses bfloat16 where the CPU has it, which moves probabilities visibly.
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 
 
