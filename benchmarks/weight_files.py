@@ -14,10 +14,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from topfive import labels, weights
+from topfive import downloads, labels, weights
 from topfive.networks import Network, find_network
 
 ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared" / "weights"
 
 
 def class_index() -> bytes:
@@ -25,6 +26,16 @@ def class_index() -> bytes:
     would fetch it in the first run."""
     table = {str(i): [label.wnid, label.name] for i, label in enumerate(labels.load("imagenet"))}
     return json.dumps(table).encode()
+
+
+def provide_file(network: Network, home: Path) -> tuple[str, Path]:
+    """Return what kind of weights there are for the network, and their file: the published
+    one beside the checkout or in Keras's folder, or a random one that is made in `home`."""
+    beside, checksum = SHARED / network.weights.name, network.weights.checksum
+    if checksum and beside.is_file() and downloads.matches(beside, checksum):
+        return "published", beside
+    kind, _, options = provide_weights(network, home)
+    return kind, Path(options[1]) if options else weights.path(network)
 
 
 def provide_weights(network: Network, home: Path) -> tuple[str, list[str], list[str]]:

@@ -15,7 +15,8 @@ from tests.conftest import ROOT
 SOURCE = ROOT / "src" / "topfive"
 MODULES = sorted(SOURCE.rglob("*.py"))
 HEAVY = {"keras", "openvino", "scipy", "h5py", "requests", "rich", "tkinter", "filelock",
-         "tensorflow", "torch", "jax", "pi_heif", "platformdirs"}  # fmt: skip
+         "tensorflow", "torch", "jax", "pi_heif", "platformdirs", "sqlite3", "pyarrow", "ray",
+         "fsspec", "s3fs", "gcsfs", "huggingface_hub"}  # fmt: skip
 
 
 def rows() -> list[str]:

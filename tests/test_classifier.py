@@ -127,7 +127,7 @@ def test_any_array_of_the_kinds_promised_has_an_answer(
 def test_probabilities_come_best_first_and_equal_ones_by_index() -> None:
     row = np.array([0.1, 0.3, 0.1, 0.4, 0.1], np.float32)
     names = tuple(labels.Label(f"n{i}", f"label{i}") for i in range(5))
-    best = classifier.top_predictions(row, names, 4)
+    best = labels.top_predictions(row, names, 4)
     assert [p.index for p in best] == [3, 1, 0, 2]
     assert best[0] == topfive.Prediction(3, "n3", "label3", float(np.float32(0.4)))
 
@@ -211,7 +211,7 @@ def test_classify_loads_its_network_once(monkeypatch: pytest.MonkeyPatch, photog
 
     def load(network: object, file: object, **options: object) -> Run:
         loaded.append(network)
-        return lambda pictures: np.eye(1, 1000, 805, np.float32)
+        return Run(lambda pictures: np.eye(1, 1000, 805, np.float32))
 
     monkeypatch.setitem(classifier.ENGINES, "openvino", load)
     classifier._classifier.cache_clear()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import http.server
 import io
 import os
+import pickle
+import tarfile
 import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,8 +21,8 @@ from PIL import Image
 
 from tests import pictures
 from topfive import sources
-from topfive.errors import PictureError
-from topfive.sources import Source, from_object, read
+from topfive.errors import PictureError, UsageError
+from topfive.sources import Source, from_object, read, read_names
 
 DATA = pictures.encode(pictures.colours(), "PNG")
 
@@ -330,6 +333,88 @@ def test_every_form_of_a_picture_becomes_a_source(tmp_path: Path) -> None:
         assert from_object(nameless).name == "<PngImageFile>"
     source = Source("mine", np.zeros((2, 2)))
     assert from_object(source) is source
+
+
+def batch(*arguments: str, recursive: bool = False) -> list[str]:
+    """Return the names of all sources of a batch; counted, they are as many."""
+    found = [source.name for source in read(arguments, recursive, unpack=True)]
+    assert sources.count(arguments, recursive, unpack=True) == len(found)
+    return found
+
+
+def test_a_list_of_names_gives_each_name_as_it_is(folder: Path) -> None:
+    with zipfile.ZipFile("photos.zip", "w") as archive:
+        archive.writestr("x.jpg", b"inside")
+    listed = ["b.jpg", "*.jpg", "@x", "-", "in", "http://127.0.0.1:9/x", "nowhere", "photos.zip",
+              str(folder / "a.jpg"), "b.jpg"]  # fmt: skip
+    expected = [*listed[:7], "photos.zip/x.jpg", *listed[8:]]
+    for end in ("\n", "\0", "\r\n"):
+        Path("names.txt").write_text(end.join(listed), newline="")
+        assert batch("@names.txt", "c.txt") == [*expected, "c.txt"]
+    found = list(read(["@names.txt"], unpack=True))
+    assert [failure(found[place]).kind for place in (1, 2, 3, 4, 6)] == [
+        "missing", "missing", "missing", "unreadable", "missing",
+    ]  # fmt: skip
+    assert found[7].read() == b"inside"
+
+
+def test_a_list_is_asked_for_and_has_to_be_there(folder: Path) -> None:
+    Path("@x").write_bytes(b"a file")
+    assert names("@x") == ["@x"]
+    assert batch("./@x") == ["./@x"]
+    with pytest.raises(UsageError, match="nowhere"):  # before anything is read
+        next(read(["a.jpg", "@nowhere"], unpack=True))
+    Path("empty").touch()
+    (source,) = read(["@empty"], unpack=True)
+    assert (source.name, failure(source).kind) == ("@empty", "missing")
+
+
+def test_names_on_standard_input_are_ended_by_nuls_and_come_as_they_are_sent(folder: Path) -> None:
+    reader, writer = os.pipe()
+    with open(reader, "rb", buffering=0) as stream, open(writer, "wb", buffering=0) as sink:  # noqa: PTH123
+        found = read_names(stream)
+        sink.write(b"a.jpg\0line\nbreak\0")
+        assert next(found).read() == b"a.jpg"
+        assert next(found).name == "line\nbreak"
+        sink.write(b"@names\0b.jpg")
+        assert next(found).name == "@names"
+        sink.close()
+        assert [source.read() for source in found] == [b"b.jpg"]
+
+
+def test_sources_are_counted_without_their_contents(folder: Path) -> None:
+    def count(*arguments: str, recursive: bool = False, unpack: bool = True) -> int | None:
+        return sources.count(arguments, recursive, unpack=unpack)
+
+    with zipfile.ZipFile("photos.zip", "w") as archive:
+        archive.writestr("x.jpg", b"inside")
+        archive.writestr("y.jpg", b"inside")
+    with tarfile.open("photos.tgz", "w:gz") as tar:
+        tar.add("in")
+    assert count("a.jpg", "-", "http://x/y", "nowhere", "*.gif") == 5
+    assert count("in") == 1
+    assert count("in", recursive=True) == 2
+    assert count("**/*.jpg") == 4
+    assert count("photos.zip") == 2
+    assert count("photos.zip", "photos.tgz", unpack=False) == 2
+    assert count("a.jpg", "photos.tgz") is None
+    assert count("a.jpg", "s3://photos/x") is None
+    assert count() == 0
+
+
+def test_sources_can_be_sent_to_other_machines(folder: Path) -> None:
+    with zipfile.ZipFile("photos.zip", "w") as archive:
+        archive.writestr("x.jpg", b"inside")
+    with tarfile.open("photos.tar", "w") as tar:
+        tar.add("in")
+    Path("names").write_text("s3://photos/x\nhttp://x/y")
+    arguments = ["a.jpg", "*.txt", "in", "nowhere", "photos.zip", "photos.tar", "@names", "-"]
+    for source in read(arguments, unpack=True):
+        sent = pickle.loads(pickle.dumps(source))  # noqa: S301  our own
+        if isinstance(source.content, PictureError):
+            assert str(failure(sent)) == str(failure(source))
+        else:
+            assert sent == source
 
 
 def test_a_source_that_is_an_error_raises_it_each_time() -> None:

@@ -1,7 +1,8 @@
 """topfive: what is in this picture?
 
 `classify("photo.jpg").predictions[0].label` asks VGG16;
-`Classifier("xception").classify("photo.jpg", top=5)` another network.
+`Classifier("xception").classify("photo.jpg", top=5)` another network;
+`batch("photos/", "results.parquet")` all that is in a folder.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from topfive.batches import Placement, batch
     from topfive.classifier import Classifier, classify
     from topfive.errors import PictureError, TopfiveError, UsageError, WeightsError
+    from topfive.journal import Summary
     from topfive.networks import NETWORKS, Network, find_network
-    from topfive.results import Classification, Failure, Prediction
+    from topfive.results import Classification, Failure, Prediction, Row
+    from topfive.runs import Listener
     from topfive.sources import Source
 
 __version__ = "0.1.0"
@@ -24,18 +28,23 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 # Imported at first use: `topfive --help` needs none of them.
 _HOMES = {
+    "Listener": "runs",
+    "Placement": "batches",
+    "batch": "batches",
     "Classifier": "classifier",
     "classify": "classifier",
     "PictureError": "errors",
     "TopfiveError": "errors",
     "UsageError": "errors",
     "WeightsError": "errors",
+    "Summary": "journal",
     "NETWORKS": "networks",
     "Network": "networks",
     "find_network": "networks",
     "Classification": "results",
     "Failure": "results",
     "Prediction": "results",
+    "Row": "results",
     "Source": "sources",
 }
 
@@ -44,13 +53,18 @@ __all__ = [
     "Classification",
     "Classifier",
     "Failure",
+    "Listener",
     "Network",
     "PictureError",
+    "Placement",
     "Prediction",
+    "Row",
     "Source",
+    "Summary",
     "TopfiveError",
     "UsageError",
     "WeightsError",
+    "batch",
     "classify",
     "find_network",
 ]

@@ -32,6 +32,7 @@ ALIGNMENT = 4096
 UNUSED_DAYS = 30
 WORK = ".converting-"  # folders of conversions under way
 PRECISION = "f32"
+CONVERSION = 2  # counts the changes of what `convert` makes of a network
 DEFAULT_DEVICE = "CPU"
 
 Key = dict[str, Any]
@@ -53,15 +54,20 @@ def folder() -> Path:
     return Path(platformdirs.user_cache_dir("topfive", appauthor=False))
 
 
-def identity(network: Network, content: str, device: str) -> Key:
+def identity(network: Network, content: str, device: str, throughput: bool = False) -> Key:
     """Return what a blob is of; `content` is the weights' hash or stamp. Each identity has
-    one file."""
+    one file.
+
+    Large dense layers are laid out either to be read where they are, for an answer at once,
+    or to be copied at the start and then computed faster, for `throughput`.
+    """
     card = asdict(network)
     return {
         "network": {field: card[field] for field in ("name", "builder", "size", "scaling")},
         "weights": content,
         "precision": PRECISION,
         "device": device,
+        "dense_in_place": network.large_dense and not throughput,
     }
 
 
@@ -73,7 +79,12 @@ def key(identity: Key) -> Key:
     """
     import openvino
 
-    return {**identity, "topfive": __version__, "openvino": openvino.get_version()}
+    return {
+        **identity,
+        "conversion": CONVERSION,
+        "topfive": __version__,
+        "openvino": openvino.get_version(),
+    }
 
 
 def path(identity: Key) -> Path:
@@ -165,7 +176,9 @@ def read_ahead(network: Network, file: Path | None, device: str) -> None:
         _ahead[str(reading.file)] = reading
 
 
-def find(network: Network, file: Path | None, device: str) -> Reading | None:
+def find(
+    network: Network, file: Path | None, device: str, throughput: bool = False
+) -> Reading | None:
     """Start to read a network's blob; None while the hash of its weights is not known.
 
     `file` holds other weights than the published ones.
@@ -176,7 +189,7 @@ def find(network: Network, file: Path | None, device: str) -> Reading | None:
     content = weights.stamp(file) if file else weights.checksum(network)
     if content is None:
         return None
-    wanted = identity(network, content, device)
+    wanted = identity(network, content, device, throughput)
     return _ahead.pop(str(path(wanted)), None) or Reading(wanted)
 
 

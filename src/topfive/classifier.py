@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive import engine_keras, engine_openvino, labels, sources
+from topfive import engine_keras, engine_openvino, labels, pipeline, preparation, sources, weights
 from topfive.errors import PictureError, UsageError
 from topfive.hierarchy import Node, find_node, state, statement
 from topfive.hierarchy import load as load_hierarchy
@@ -24,7 +25,8 @@ from topfive.networks import (
     choose_recipe,
     find_network,
 )
-from topfive.results import Classification, Failure, Prediction
+from topfive.preparation import Prepared
+from topfive.results import Classification, Failure, Row
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,9 +48,10 @@ class Classifier:
     `default` or `tutorial`, with `fit` and `filter` to override its parts; `offline`
     forbids downloads; `max_pixels` is the size above which a picture is refused. With
     `hierarchy` an answer says what is likely in WordNet's words, too; `ancestors` names
-    groups of classes (`dog`) whose probabilities are added up. Without
-    `wait` the network is made ready in the background, and what is in its way is raised by
-    the first call.
+    groups of classes (`dog`) whose probabilities are added up. `throughput` is for many
+    pictures: the network answers several at a time, and large JPEGs are decoded at a part
+    of their size (see `images.DRAFT`). Without `wait` the network is made ready in the
+    background, and what is in its way is raised by the first call.
 
     Raises:
         UsageError: an option is unknown.
@@ -71,6 +74,7 @@ class Classifier:
         max_pixels: int = sources.MAX_PIXELS,
         hierarchy: bool = False,
         ancestors: Sequence[str] = (),
+        throughput: bool = False,
         wait: bool = True,
     ) -> None:
         _check("backend", backend, ENGINES)
@@ -83,6 +87,8 @@ class Classifier:
         self.recipe = choose_recipe(self.network, recipe, fit, filter)
         self.labels = labels.load(self.network.labels)
         self.max_pixels = max_pixels
+        self._throughput = throughput
+        self._file = None if weights is None else Path(weights)
         self._nodes: dict[str, Node] = {}
         if hierarchy or ancestors:
             self._nodes = load_hierarchy(self.labels)
@@ -90,10 +96,11 @@ class Classifier:
         self._ancestors = [find_node(self._nodes, name) for name in ancestors]
         self._run = ENGINES[backend](
             self.network,
-            None if weights is None else Path(weights),
+            self._file,
             offline=offline,
             device=device,
             threads=threads,
+            throughput=throughput,
         )
         if wait:
             self.wait()
@@ -106,6 +113,13 @@ class Classifier:
         size = self.network.size
         self._run(np.empty((0, size, size, 3), np.uint8))
 
+    @cached_property
+    def weights(self) -> str:
+        """The hash of the weight file, `md5:…` or `sha256:…`."""
+        if self._file is not None:
+            return weights.checksum_of(self._file)
+        return weights.checksum(self.network) or ""
+
     def classify(self, picture: Picture | Source, top: int = 5) -> Classification:
         """Return the `top` most probable classes of one picture, best first.
 
@@ -116,51 +130,87 @@ class Classifier:
             PictureError: it cannot be read.
             UsageError: `top` is less than 1.
         """
-        _check_top(top)
-        source = sources.from_object(picture)
-        return self._answer(source, self._square(source), top)
-
-    def _square(self, source: Source) -> NDArray[np.uint8]:
         from topfive import images
 
-        return images.fit(self.decode(source), self.network.size, self.recipe)
+        _check_top(top)
+        source = sources.from_object(picture)
+        square = images.fit(self.decode(source), self.network.size, self.recipe)
+        return self._classification(source, self._run(square[np.newaxis])[0], top)
 
-    def _answer(self, source: Source, square: NDArray[np.uint8], top: int) -> Classification:
-        probabilities = self._run(square[np.newaxis])[0]
+    def answer(self, picture: Picture | Source, top: int = 5) -> Classification | Failure:
+        """Return what `classify` does, or a `Failure` for a picture that cannot be read."""
+        try:
+            return self.classify(picture, top)
+        except PictureError as error:
+            self.wait()  # a run that cannot answer ends before its first result
+            return Failure(sources.from_object(picture).name, error.kind, str(error))
+
+    def stream(
+        self, pictures: Iterable[Picture | Source], top: int = 5
+    ) -> Iterator[Classification | Failure]:
+        """Yield one result for each picture, in their order; a bad one yields a `Failure`.
+
+        Pictures are read ahead, in threads; see `pipeline.stream`.
+        """
+        return (row.result for _, row in self.rows(pictures, top))
+
+    def rows(
+        self,
+        pictures: Iterable[Picture | Source],
+        top: int = 5,
+        *,
+        ordered: bool = True,
+        readers: int | None = None,
+    ) -> Iterator[tuple[Source, Row]]:
+        """Yield each picture with its row, in their order or, not `ordered`, as they are done.
+
+        `readers` threads read and decode.
+        """
+        _check_top(top)
+        self.wait()
+        return pipeline.stream(
+            map(sources.from_object, pictures),
+            self._prepare,
+            partial(self._answer, top=top),
+            parallel=self._run.parallel(),
+            batch=self._run.batch,
+            readers=readers,
+            ordered=ordered,
+        )
+
+    def _prepare(self, source: Source) -> Prepared:
+        size, draft = self.network.size, self._throughput and not self.recipe.keras_decoding
+        return preparation.prepare(source, size, self.recipe, self.max_pixels, draft)
+
+    def _answer(self, prepared: Sequence[Prepared], top: int) -> list[Row]:
+        start = perf_counter()
+        squares = [one.square for one in prepared if not isinstance(one.square, PictureError)]
+        answers = iter(self._run(np.stack(squares)) if squares else ())
+        seconds = (perf_counter() - start) / max(1, len(squares))
+        return [
+            self._row(one, Failure(one.source.name, one.square.kind, str(one.square)), 0)
+            if isinstance(one.square, PictureError)
+            else self._row(one, self._classification(one.source, next(answers), top), seconds)
+            for one in prepared
+        ]
+
+    def _row(self, one: Prepared, result: Classification | Failure, seconds: float) -> Row:
+        return Row(
+            result, self.network.name, str(self.recipe), self.weights,
+            1e3 * (one.seconds + seconds), one.sha256, one.width, one.height,
+        )  # fmt: skip
+
+    def _classification(
+        self, source: Source, probabilities: NDArray[np.float32], top: int
+    ) -> Classification:
         return Classification(
             source.name,
-            top_predictions(probabilities, self.labels, top),
+            labels.top_predictions(probabilities, self.labels, top),
             self.network.name,
             str(self.recipe),
             state(self._nodes, probabilities) if self._hierarchy else (),
             tuple(statement(node, probabilities) for node in self._ancestors),
         )
-
-    def stream(
-        self, pictures: Iterable[Picture | Source], top: int = 5
-    ) -> Iterator[Classification | Failure]:
-        """Yield one result for each picture, in their order; a bad one yields a `Failure`."""
-        _check_top(top)
-        return self._stream(pictures, top)
-
-    def _stream(
-        self, pictures: Iterable[Picture | Source], top: int
-    ) -> Iterator[Classification | Failure]:
-        ready = False
-        for picture in pictures:
-            source = sources.from_object(picture)
-            found: NDArray[np.uint8] | PictureError
-            try:
-                found = self._square(source)
-            except PictureError as error:
-                found = error
-            if not ready:  # a run that cannot answer ends before its first result
-                self.wait()
-                ready = True
-            if isinstance(found, PictureError):
-                yield Failure(source.name, found.kind, str(found))
-            else:
-                yield self._answer(source, found, top)
 
     def decode(self, picture: Picture | Source) -> Image.Image:
         """Return one picture as the recipe reads it: RGB, upright.
@@ -168,23 +218,8 @@ class Classifier:
         Raises:
             PictureError: it cannot be read.
         """
-        from PIL import Image
-
-        from topfive import images
-
         content = sources.from_object(picture).read()
-        keras = self.recipe.keras_decoding
-        if isinstance(content, Image.Image):
-            return images.from_image(content, self.max_pixels, keras)
-        if isinstance(content, np.ndarray):
-            return images.from_array(content, self.max_pixels)
-        if isinstance(content, bytes):
-            return images.decode(content, self.max_pixels, keras)
-        raise PictureError(
-            "unsupported",
-            "expected a path, an address, bytes, a PIL.Image or a NumPy array; "
-            f"received {type(content).__name__}",
-        )
+        return preparation.decode(content, self.recipe, self.max_pixels)[0]
 
 
 def classify(
@@ -195,16 +230,6 @@ def classify(
     See `Classifier` and `Classifier.classify`.
     """
     return _classifier(find_network(network).name).classify(picture, top)
-
-
-def top_predictions(
-    probabilities: NDArray[np.float32], labels: tuple[labels.Label, ...], top: int
-) -> tuple[Prediction, ...]:
-    """Return the `top` best of (classes,) probabilities; equal ones by their index."""
-    best = np.argsort(-probabilities, kind="stable")[:top]
-    return tuple(
-        Prediction(int(i), labels[i].wnid, labels[i].name, float(probabilities[i])) for i in best
-    )
 
 
 @cache

@@ -24,11 +24,17 @@ TOLERANCE = 1e-4
 
 
 def convert(
-    network: networks.Network, file: Path, checksum: str, device: str, target: Path
+    network: networks.Network,
+    file: Path,
+    checksum: str,
+    device: str,
+    throughput: bool,
+    target: Path,
 ) -> None:
     """Compile the network for `device` into the blob file `target`, in a folder of its own.
 
-    `checksum` is the weight file's hash, or its stamp where it is the user's.
+    `checksum` is the weight file's hash, or its stamp where it is the user's; for
+    `throughput` see `blobs.identity`.
 
     Raises:
         WeightsError: the file does not have the checksum, or does not fit.
@@ -48,13 +54,14 @@ def convert(
         model = keras_models.build(network, file)
         if weights.stamp(file) != stamp:
             raise DamagedWeightsError(f"{file} changed while it was read")
-        graph = exported(model)
-        multiply_from_the_left(graph)
+        identity = blobs.identity(network, checksum, device, throughput)
+        graph = exported(keras_models.for_openvino(model, network))
+        if identity["dense_in_place"]:
+            multiply_from_the_left(graph)
         pictures = self_test.pictures(network.size)
         compiled = openvino.Core().compile_model(graph, device, engine_openvino.LATENCY)
         # Exporting keeps one core busy, Keras's answers the other.
         expected = pool.submit(engine_keras.running(model), pictures)
-        identity = blobs.identity(network, checksum, device)
         with blobs.writing(target, identity) as stream:
             compiled.export_model(stream)
         del compiled
@@ -133,7 +140,8 @@ def main() -> int:
     target = Path(request["target"])
     try:
         network = networks.find_network(request["network"])
-        convert(network, Path(request["file"]), request["checksum"], request["device"], target)
+        options = {name: request[name] for name in ("checksum", "device", "throughput")}
+        convert(network, Path(request["file"]), **options, target=target)
     except (TopfiveError, OSError) as error:
         target.unlink(missing_ok=True)
         print(json.dumps({"kind": type(error).__name__, "message": str(error)}))

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,28 @@ from topfive import weights
 from topfive.errors import EngineError, MissingExtraError, UsageError
 from topfive.networks import Network
 
-Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+Answer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 BACKENDS = ("tensorflow", "jax", "torch")
 BATCH = 32  # pictures at a time: bounds memory
 # OpenVINO chooses bfloat16 where the CPU has it, which moves probabilities visibly.
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A network that answers: uint8 (n, size, size, 3) → float32 (n, classes).
+
+    It may be called from several threads. Many pictures are answered fastest with `batch`
+    of them a call and as many calls at a time as `parallel` returns.
+    """
+
+    answer: Answer
+    batch: int = 1
+    parallel: Callable[[], int] = lambda: 1
+
+    def __call__(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self.answer(pictures)
 
 
 def load(
@@ -34,8 +51,9 @@ def load(
     offline: bool = False,
     device: str | None = None,
     threads: int | None = None,
+    throughput: bool = False,  # noqa: ARG001, the same either way
 ) -> Run:
-    """Build the network and return its `Run`: uint8 (n, size, size, 3) → float32 (n, classes).
+    """Build the network and return its `Run`.
 
     `file` holds other weights than the published ones. A process has one Keras backend,
     that of its first network.
@@ -90,13 +108,17 @@ def running(model: Any) -> Run:
 
     def run(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         with lock, exact_predictions():
-            parts = [
-                np.asarray(model.predict_on_batch(pictures[start : start + BATCH]), np.float32)
-                for start in range(0, len(pictures), BATCH)
-            ]
+            parts = [predict(pictures[start : start + BATCH])
+                     for start in range(0, len(pictures), BATCH)]  # fmt: skip
         return np.concatenate(parts) if parts else np.empty((0, model.output_shape[-1]), np.float32)
 
-    return run
+    def predict(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        # Some backends compile anew for each number of pictures: let there be few.
+        missing = (1 << (len(pictures) - 1).bit_length()) - len(pictures)
+        whole = np.pad(pictures, ((0, missing), (0, 0), (0, 0), (0, 0)))
+        return np.asarray(model.predict_on_batch(whole), np.float32)[: len(pictures)]
+
+    return Run(run, batch=BATCH)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from topfive.processes import Background, run_module
 
 AUTO = "AUTO"
 LATENCY = {**EXACT, "PERFORMANCE_HINT": "LATENCY"}
+THROUGHPUT = {**EXACT, "PERFORMANCE_HINT": "THROUGHPUT"}
 
 log = logging.getLogger("topfive")
 
@@ -42,14 +43,16 @@ def load(
     offline: bool = False,
     device: str | None = None,
     threads: int | None = None,
+    throughput: bool = False,
 ) -> Run:
-    """Return the network's `Run`: uint8 (n, size, size, 3) → float32 (n, classes).
+    """Return the network's `Run`.
 
     It is opened in the background: the first call of the run waits for it, compiles it
     where it is not in the cache, and raises what is in the way.
 
     `file` holds other weights than the published ones; `device` is CPU, GPU, NPU or AUTO;
-    `threads` bounds the CPU's. The run may be called from several threads.
+    `threads` bounds the CPU's; with `throughput` it answers many pictures at a time, else
+    each as soon as it can.
 
     Raises:
         UsageError: `threads` is given for another device.
@@ -62,9 +65,9 @@ def load(
         device = find_auto()
     if threads is not None and device != blobs.DEFAULT_DEVICE:
         raise UsageError(f"--threads is for the CPU; {device} has none to bound")
-    reading = blobs.find(network, file, device)
+    reading = blobs.find(network, file, device, throughput)
     check_device(device)  # imports OpenVINO while the file is read
-    opening = Background(partial(open_blob, reading, threads)) if reading else None
+    opening = Background(partial(open_blob, reading, threads, throughput)) if reading else None
 
     @cache
     def ready() -> Run:
@@ -75,7 +78,7 @@ def load(
             log.warning("%s is damaged; making it anew", error)
         held = weights.Held(file, weights.stamp(file)) if file else weights.held(network, offline)
         try:
-            return _converted(network, held, offline, device, threads)
+            return _converted(network, held, offline, device, threads, throughput)
         except (ConversionError, OSError) as error:
             if device != blobs.DEFAULT_DEVICE:  # who asks for a GPU is not helped by the CPU
                 raise EngineError(f"{device} cannot run {network.title}: {error}") from error
@@ -85,7 +88,7 @@ def load(
             )  # fmt: skip
             return _through_keras(network, file, offline)
 
-    return lambda pictures: ready()(pictures)
+    return Run(lambda pictures: ready()(pictures), parallel=lambda: ready().parallel())
 
 
 def find_auto() -> str:
@@ -107,7 +110,9 @@ def check_device(name: str) -> None:
         raise EngineError(f"there is no device {name} here; OpenVINO finds {', '.join(available)}")
 
 
-def open_blob(reading: blobs.Reading, threads: int | None = None) -> Run | None:
+def open_blob(
+    reading: blobs.Reading, threads: int | None = None, throughput: bool = False
+) -> Run | None:
     """Return the `Run` of a blob file, or None where there is no such file.
 
     Raises:
@@ -118,7 +123,7 @@ def open_blob(reading: blobs.Reading, threads: int | None = None) -> Run | None:
         return None
     import openvino
 
-    config: dict[str, Any] = dict(LATENCY)
+    config: dict[str, Any] = dict(THROUGHPUT if throughput else LATENCY)
     if threads is not None:
         config["INFERENCE_NUM_THREADS"] = threads
     tensor = openvino.Tensor(np.frombuffer(blob, np.uint8), shared_memory=True)
@@ -141,52 +146,68 @@ def _running(compiled: Any, tensor: Any) -> Run:
             requests.mine = alive[0].create_infer_request()
         probabilities = np.empty((len(pictures), num_classes), np.float32)
         for row, picture in zip(probabilities, pictures, strict=True):
-            row[:] = requests.mine.infer([picture[None]], share_inputs=True)[0]
+            # Waiting in the thread that asked, not in a callback, lets errors reach it.
+            requests.mine.start_async([picture[None]], share_inputs=True)
+            requests.mine.wait()
+            row[:] = requests.mine.get_output_tensor(0).data
         return probabilities
 
-    return run
+    # One request more than are computed at a time: none waits for the next picture.
+    return Run(run, parallel=lambda: _num_requests(alive[0]) + 1)
+
+
+def _num_requests(compiled: Any) -> int:
+    return int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
 
 
 def _converted(
-    network: Network, held: weights.Held, offline: bool, device: str, threads: int | None
+    network: Network,
+    held: weights.Held,
+    offline: bool,
+    device: str,
+    threads: int | None,
+    throughput: bool,
 ) -> Run:
     """Compile the network in a process of its own, once for all that ask at the same time."""
     from filelock import FileLock
 
-    identity = blobs.identity(network, held.checksum, device)
+    identity = blobs.identity(network, held.checksum, device, throughput)
     target = blobs.path(identity)
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.with_suffix(".lock")):
         with contextlib.suppress(blobs.DamagedBlobError):
-            if run := open_blob(blobs.Reading(identity), threads):  # somebody else's
+            if run := open_blob(blobs.Reading(identity), threads, throughput):  # somebody else's
                 return run
         log.info("compiling %s, once ...", network.title)
         with tempfile.TemporaryDirectory(prefix=blobs.WORK, dir=target.parent) as folder:
             part = Path(folder) / target.name
             try:
-                _spawn(network, held, device, part)
+                _spawn(network, held, device, throughput, part)
             except DamagedWeightsError as error:
                 if held.path != weights.path(network):
                     raise
                 log.warning("%s; fetching it again", error)
                 held = weights.fetch(network, offline, again=True)
-                _spawn(network, held, device, part)
+                _spawn(network, held, device, throughput, part)
             part.replace(target)
         blobs.remove_unused(keep=target)
     try:
-        if run := open_blob(blobs.Reading(identity), threads):
+        if run := open_blob(blobs.Reading(identity), threads, throughput):
             return run
     except blobs.DamagedBlobError as error:
         raise ConversionError(f"damaged: {error}") from error
     raise ConversionError(f"{target} went away")
 
 
-def _spawn(network: Network, held: weights.Held, device: str, target: Path) -> None:
+def _spawn(
+    network: Network, held: weights.Held, device: str, throughput: bool, target: Path
+) -> None:
     request = {
         "network": network.name,
         "file": str(held.path.absolute()),
         "checksum": held.checksum,
         "device": device,
+        "throughput": throughput,
         "target": str(target.absolute()),
     }
     done = run_module("topfive.convert", json.dumps(request))

@@ -4,6 +4,8 @@
 needs is missing (weights, a network connection, an optional package, a device).
 """
 
+from __future__ import annotations
+
 
 class TopfiveError(Exception):
     """The root of all errors that topfive raises on purpose."""
@@ -61,3 +63,6 @@ class PictureError(TopfiveError):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+    def __reduce__(self) -> tuple[type[PictureError], tuple[str, str]]:
+        return type(self), (self.kind, str(self))

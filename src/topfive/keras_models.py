@@ -32,16 +32,37 @@ def build(network: Network, weights: Path) -> Any:
     Raises:
         WeightsError: the file cannot be read or does not fit the network.
     """
-    import keras
-
-    # ~/.keras/keras.json may say otherwise; the weights are float32 and channels last.
-    keras.config.set_floatx("float32")
-    keras.config.set_image_data_format("channels_last")
-    module, _, builder = network.builder.partition(":")
-    with without_initial_values():
-        body = getattr(importlib.import_module(module), builder)(weights=None)
+    body = _body(network, "channels_last")
     load_weights(body, weights)
     return with_scaling(body, network)
+
+
+def for_openvino(model: Any, network: Network) -> Any:
+    """Return a model that `build` made with its channels first inside, where Keras can.
+
+    OpenVINO computes so. From channels last it gets two transpositions around each layer,
+    which keep it from merging layers and take up to half of the time.
+    """
+    if not network.channels_first:
+        return model
+    body = _body(network, "channels_first")
+    for variable, known in zip(body.weights, model.layers[-1].weights, strict=True):
+        variable.assign(known)
+    return with_scaling(body, network)
+
+
+def _body(network: Network, data_format: str) -> Any:
+    import keras
+
+    # ~/.keras/keras.json may say otherwise; the weights are float32.
+    keras.config.set_floatx("float32")
+    module, _, builder = network.builder.partition(":")
+    keras.config.set_image_data_format(data_format)
+    try:
+        with without_initial_values():
+            return getattr(importlib.import_module(module), builder)(weights=None)
+    finally:
+        keras.config.set_image_data_format("channels_last")
 
 
 def with_scaling(body: Any, network: Network) -> Any:
@@ -50,14 +71,19 @@ def with_scaling(body: Any, network: Network) -> Any:
 
     scaling = network.scaling
     inputs = keras.Input((network.size, network.size, 3), dtype="uint8", name="picture")
-    x = keras.ops.cast(inputs, "float32")
+    x, axis = inputs, -1
+    if body.input_shape[1:] == (3, network.size, network.size):
+        # While it is bytes, which is a quarter of the work.
+        x, axis = keras.ops.transpose(x, (0, 3, 1, 2)), 1
+    shape = (3, 1, 1) if axis == 1 else (3,)
+    x = keras.ops.cast(x, "float32")
     if scaling.order == "BGR":
-        x = keras.ops.flip(x, axis=-1)
+        x = keras.ops.flip(x, axis=axis)
     if scaling.scale != (1.0, 1.0, 1.0):
         # Divided as Keras does, so that it is rounded as Keras does.
-        x = x / np.array([1 / scale for scale in scaling.scale], np.float32)
+        x = x / np.array([1 / scale for scale in scaling.scale], np.float32).reshape(shape)
     if scaling.offset != (0.0, 0.0, 0.0):
-        x = x + np.array(scaling.offset, np.float32)
+        x = x + np.array(scaling.offset, np.float32).reshape(shape)
     return keras.Model(inputs, body(x), name=body.name + "_pictures")
 
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from topfive.errors import UsageError
+from topfive.results import Prediction
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 LABEL_SETS = {"imagenet": "imagenet_classes.tsv"}
 
@@ -39,3 +45,13 @@ def load(label_set: str) -> tuple[Label, ...]:
     """
     rows = (line.split("\t") for line in read_text(label_set).splitlines()[1:])
     return tuple(Label(wnid, name) for _, wnid, name in rows)
+
+
+def top_predictions(
+    probabilities: NDArray[np.float32], labels: tuple[Label, ...], top: int
+) -> tuple[Prediction, ...]:
+    """Return the `top` best of (classes,) probabilities; equal ones by their index."""
+    best = (-probabilities).argsort(kind="stable")[:top]
+    return tuple(
+        Prediction(int(i), labels[i].wnid, labels[i].name, float(probabilities[i])) for i in best
+    )

@@ -69,7 +69,9 @@ class WeightFile:
 @dataclass(frozen=True)
 class Network:
     """A network's card. `builder` is `module:function`; `size` is in pixels; `top1` and
-    `top5` are the published accuracies in percent (None: not published)."""
+    `top5` are the published accuracies in percent (None: not published). `channels_first`:
+    Keras can build it so, with the same answers; `large_dense`: most of its weights are in
+    dense layers."""
 
     name: str
     title: str
@@ -86,6 +88,8 @@ class Network:
     paper: str
     aliases: tuple[str, ...] = ()
     labels: str = "imagenet"
+    channels_first: bool = True
+    large_dense: bool = False
 
 
 # Source: keras.applications.imagenet_utils.preprocess_input, modes caffe, tf and torch.
@@ -132,13 +136,13 @@ NETWORKS: dict[str, Network] = {
             "vgg16", "VGG16", "keras.applications:VGG16", 224, CAFFE, CROP_256,
             _keras("vgg16", _kernels("vgg16"), "md5:64373286793e3c8b2b4e3219cbf3544b",
                    553_467_096, _VGG),
-            71.3, 90.1, 138_357_544, 16, 2014, "arXiv:1409.1556",
+            71.3, 90.1, 138_357_544, 16, 2014, "arXiv:1409.1556", large_dense=True,
         ),
         Network(
             "vgg19", "VGG19", "keras.applications:VGG19", 224, CAFFE, CROP_256,
             _keras("vgg19", _kernels("vgg19"), "md5:cbe5617147190e668d6c5d5026f83318",
                    574_710_816, _VGG),
-            71.3, 90.0, 143_667_240, 19, 2014, "arXiv:1409.1556",
+            71.3, 90.0, 143_667_240, 19, 2014, "arXiv:1409.1556", large_dense=True,
         ),
         Network(
             "resnet50", "ResNet50", "keras.applications:ResNet50", 224, CAFFE, CROP_256,
@@ -209,14 +213,14 @@ NETWORKS: dict[str, Network] = {
             "densenet121", "DenseNet121", "keras.applications:DenseNet121", 224, TORCH, CROP_256,
             _keras("densenet", _kernels("densenet121"), "md5:9d60b8095a5708f2dcce2bca79d332c7",
                    33_188_688, "BSD-3-Clause, Zhuang Liu and others"),
-            75.0, 92.3, 8_062_504, 121, 2016, "arXiv:1608.06993",
+            75.0, 92.3, 8_062_504, 121, 2016, "arXiv:1608.06993", channels_first=False,
         ),
         Network(
             "efficientnetb0", "EfficientNetB0", "keras.applications:EfficientNetB0", 224,
             EFFICIENTNET, CROP_256,
             WeightFile("https://storage.googleapis.com/keras-applications/efficientnetb0.h5",
                        "md5:902e53a9f72be733fc0bcb005b3ebbac", 21_834_768, _APACHE),
-            77.1, 93.3, 5_330_571, 82, 2019, "arXiv:1905.11946",
+            77.1, 93.3, 5_330_571, 82, 2019, "arXiv:1905.11946", channels_first=False,
         ),
         Network(
             "convnext_tiny", "ConvNeXtTiny", "keras.applications:ConvNeXtTiny", 224, INSIDE,
@@ -224,7 +228,7 @@ NETWORKS: dict[str, Network] = {
             _keras("convnext", "convnext_tiny.h5",
                    "sha256:8ae6e78ce2933352b1ef4008e6dd2f17bc40771563877d156bc6426c7cf503ff",
                    114_617_784, "MIT, Meta Platforms"),
-            81.3, None, 28_589_128, 59, 2022, "arXiv:2201.03545",
+            81.3, None, 28_589_128, 59, 2022, "arXiv:2201.03545", channels_first=False,
         ),
     )
 }  # fmt: skip

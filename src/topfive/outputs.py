@@ -6,14 +6,19 @@ Each takes the stream of results and yields pieces of text as soon as they are k
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from topfive.results import Classification, Failure, Prediction, Statement
+from topfive.errors import OutputError
+from topfive.results import Classification, Failure
 
 Result = Classification | Failure
 FIELDS = ("wnid", "label", "probability")
+FULL = (errno.ENOSPC, errno.EDQUOT)  # a file system without room, a user without
 
 
 def as_text(results: Iterable[Result], *, several: bool, **_: object) -> Iterator[str]:
@@ -61,24 +66,35 @@ def as_csv(
 
     Of the hierarchy it is the most specific statement; of each ancestor the probability.
     """
+    yield csv_line(["source", "network", "recipe", *columns(top, hierarchy, ancestors),
+                    "error_kind", "error"])  # fmt: skip
+    for result in results:
+        row: dict[str, Any] = {"predictions": [], **result.to_dict()}
+        error = row.get("error", {})
+        yield csv_line([row["source"], row.get("network"), row.get("recipe"),
+                        *cells(row, top, hierarchy, ancestors),
+                        error.get("kind"), error.get("message")])  # fmt: skip
+
+
+def columns(top: int, hierarchy: bool, ancestors: Sequence[str]) -> list[str]:
+    """Return the names of the columns that tell the answer in a flat table."""
     best = [f"{field}_{rank}" for rank in range(1, top + 1) for field in FIELDS]
     said = [f"hierarchy_{field}" for field in FIELDS] if hierarchy else []
-    yield _csv_line(
-        ["source", "network", "recipe", *best, *said, *ancestors, "error_kind", "error"]
-    )
-    for result in results:
-        if isinstance(result, Failure):
-            cells = [""] * (2 + len(best) + len(said) + len(ancestors))
-            yield _csv_line([result.source, *cells, result.kind, result.message])
-            continue
-        row = [result.source, result.network, result.recipe]
-        told: list[Prediction | Statement] = [*result.predictions, *result.hierarchy[-1:]]
-        for one in told:
-            row += [one.wnid, one.label, repr(one.probability)]
-        # A network with fewer classes than were asked for.
-        missing = len(best) - len(FIELDS) * len(result.predictions)
-        row[3 + len(best) - missing : 3 + len(best) - missing] = [""] * missing
-        yield _csv_line([*row, *(repr(one.probability) for one in result.ancestors), "", ""])
+    return [*best, *said, *ancestors]
+
+
+def cells(
+    row: Mapping[str, Any], top: int, hierarchy: bool, ancestors: Sequence[str]
+) -> list[str | float | None]:
+    """Return what stands in `columns` for a result's `to_dict`; None is an empty cell."""
+    told = [one[field] for one in row["predictions"][:top] for field in FIELDS]
+    # A failure, or a network with fewer classes than were asked for.
+    told += [None] * (top * len(FIELDS) - len(told))
+    if hierarchy:
+        said = row.get("hierarchy") or [{}]
+        told += [said[-1].get(field) for field in FIELDS]
+    sums = [one["probability"] for one in row.get("ancestors", ())][: len(ancestors)]
+    return told + sums + [None] * (len(ancestors) - len(sums))
 
 
 # Called with `several`, whether there is more than one picture, and with what was asked for:
@@ -99,7 +115,18 @@ def printable(name: str) -> str:
     )
 
 
-def _csv_line(row: list[str]) -> str:
+def csv_line(row: Sequence[object]) -> str:
+    """Return a line of CSV; None is an empty cell."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(row)
     return line.getvalue()
+
+
+def unwritable(file: Path, error: Exception, full: bool = False) -> OutputError:
+    """Return the error that says why a file cannot be written; `full`: for lack of room."""
+    if full or getattr(error, "errno", None) in FULL:
+        return OutputError(
+            f"cannot write {file}: the disk is full; make room, then the same command goes on"
+        )
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return OutputError(f"cannot write {file}: {reason}")

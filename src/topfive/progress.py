@@ -1,12 +1,24 @@
-"""Show how far a transfer is: a bar on a terminal, a line elsewhere."""
+"""Show how far a download or a run is: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Progress = Callable[[int, int], None]  # bytes so far, bytes in all
+# Seconds so far, pictures done in them, done before, in all, and failed.
+Change = Callable[[float, int, int, int | None, int], None]
+
+# Seconds between two lines in a log: the first soon, then less often.
+FIRST_LINE, NEXT_LINES = 10.0, 60.0
+REFRESH = 0.2  # seconds between two changes of a bar
 
 
 @contextlib.contextmanager
@@ -34,3 +46,95 @@ def show(name: str, size: int) -> Iterator[Progress]:
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(name[:24], total=size)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class Pictures:
+    """Counts the pictures of a run and shows the counts by `change`, now and then.
+
+    `total` returns how many there are in all, or None as long as that is not known.
+    """
+
+    def __init__(self, total: Callable[[], int | None], change: Change) -> None:
+        self.total, self.change = total, change
+        self.found = self.done = self.failed = 0
+        self.start, self.shown = monotonic(), 0.0
+
+    def begin(self, found: int) -> None:
+        """Start the clock; `found` pictures were done by earlier runs."""
+        self.found, self.start = found, monotonic()
+
+    def step(self, failed: bool) -> None:
+        """Count one more."""
+        self.done, self.failed = self.done + 1, self.failed + failed
+        if monotonic() - self.start - self.shown >= REFRESH:
+            self.show()
+
+    def show(self) -> None:
+        """Show the counts as they are now."""
+        self.shown = monotonic() - self.start
+        self.change(self.shown, self.done, self.found, self.total(), self.failed)
+
+
+@contextlib.contextmanager
+def show_pictures(total: Callable[[], int | None], quiet: bool = False) -> Iterator[Pictures]:
+    """Show on standard error how many pictures are done, how many a second, how many failed,
+    and the time left: a bar on a terminal, a line now and then elsewhere, or not, if `quiet`.
+    """
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    shown = _nothing() if quiet else _bar(console) if console.is_terminal else _lines()
+    with shown as change:
+        pictures = Pictures(total, change)
+        yield pictures
+        pictures.show()
+
+
+@contextlib.contextmanager
+def _bar(console: Console) -> Iterator[Change]:
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+    columns = (SpinnerColumn(), BarColumn(bar_width=None), TextColumn("{task.description}"))
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=None)
+
+        def change(seconds: float, done: int, found: int, total: int | None, failed: int) -> None:
+            text = describe(seconds, done, found, total, failed)
+            bar.update(task, description=text, completed=found + done, total=total)
+
+        yield change
+
+
+@contextlib.contextmanager
+def _lines() -> Iterator[Change]:
+    following = FIRST_LINE
+
+    def change(seconds: float, done: int, found: int, total: int | None, failed: int) -> None:
+        nonlocal following
+        if seconds >= following:
+            following = seconds + NEXT_LINES
+            print(describe(seconds, done, found, total, failed), file=sys.stderr, flush=True)
+
+    yield change
+
+
+@contextlib.contextmanager
+def _nothing() -> Iterator[Change]:
+    yield lambda *_: None
+
+
+def describe(seconds: float, done: int, found: int, total: int | None, failed: int) -> str:
+    """Return a line like `1,200 of 5,000 pictures, 195/s, 0:00:19 left, 3 failed`.
+
+    `done` pictures took the `seconds`, `found` were done before.
+    """
+    sofar = found + done
+    parts = [f"{sofar:,} pictures" if total is None else f"{sofar:,} of {total:,} pictures"]
+    if done and seconds > 0:
+        rate = done / seconds
+        parts.append(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s")
+        if total is not None and total > sofar:
+            parts.append(f"{timedelta(seconds=round((total - sofar) / rate))} left")
+    if failed:
+        parts.append(f"{failed:,} failed")
+    return ", ".join(parts)

@@ -67,3 +67,38 @@ class Failure:
             "source": self.source,
             "error": {"kind": self.kind, "message": self.message},
         }
+
+
+@dataclass(frozen=True)
+class Row:
+    """One source of many: its answer, and where that comes from.
+
+    `sha256` is that of its bytes (None where there are none), `width` and `height` are the
+    upright picture's, `weights` is the hash of the network's weight file; `milliseconds` is
+    the time that was spent on it, without the time in queues.
+    """
+
+    result: Classification | Failure
+    network: str
+    recipe: str
+    weights: str
+    milliseconds: float
+    sha256: str | None = None
+    width: int | None = None
+    height: int | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain values, ready for JSON, with the same keys for answers and failures."""
+        answer = self.result.to_dict()
+        return {
+            "source": self.result.source,
+            "sha256": self.sha256,
+            "width": self.width,
+            "height": self.height,
+            "network": self.network,
+            "recipe": self.recipe,
+            "weights": self.weights,
+            "milliseconds": round(self.milliseconds, 3),
+            "predictions": [],
+            "error": None,
+        } | answer

@@ -8,9 +8,11 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
+from topfive import archives, buckets, folders, lists
 from topfive.errors import DownloadError, PictureError
 
 if TYPE_CHECKING:
@@ -23,15 +25,17 @@ if TYPE_CHECKING:
 MAX_BYTES = 512 * 1024**2
 MAX_PIXELS = 100_000_000
 STDIN = "-"
-ANY_DEPTH = "**"
+BUCKET = "bucket"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Source:
     """One input.
 
-    `content` is text (an http(s) address, `-` or a file's name), a path (always a file's),
-    bytes, a Pillow picture, an array, or the error that stands in its place.
+    `content` is text (an http(s) address, one in a bucket, `-` or a file's name), a path
+    (always a file's), an archive's member, an object in a bucket, bytes, a Pillow picture,
+    an array, or the error that stands in its place.
     """
 
     name: str
@@ -47,6 +51,12 @@ class Source:
         if isinstance(content, PictureError):
             # A new one: an error that is raised twice drags its first traceback along.
             raise PictureError(content.kind, str(content))
+        if isinstance(content, archives.Member):
+            return content.read()
+        if isinstance(content, str) and buckets.is_address(content):
+            content = buckets.Object(content)
+        if isinstance(content, buckets.Object):
+            return content.read(MAX_BYTES)
         if isinstance(content, str) and content == STDIN:
             return _read_stdin()
         if isinstance(content, str) and _is_url(content):
@@ -66,66 +76,123 @@ def from_object(picture: Picture | Source) -> Source:
     return Source(os.fsdecode(name) if name else f"<{type(picture).__name__}>", picture)
 
 
-def read(arguments: Iterable[str], recursive: bool = False) -> Iterator[Source]:
-    """Yield a source for every file, address and `-`, and for every file in a folder or
-    behind a pattern, in the order of their names.
+def read(
+    arguments: Iterable[str], recursive: bool = False, *, ordered: bool = True, unpack: bool = False
+) -> Iterator[Source]:
+    """Yield a source for every file, address and `-`, and for every file in a folder, in a
+    bucket or behind a pattern, in the order of their names.
 
     A folder's own files come before those of the folders inside it. Hidden files and links
     to other folders are passed over. An argument that leads to nothing yields a source
-    whose `read` says why.
+    whose `read` says why. With `unpack`, an archive's members come in its place, and
+    `@names.txt` is a list of names, as `read_names` takes it. Unordered, a folder's files
+    come as soon as they are seen. However many there are, memory stays flat.
+
+    Raises:
+        MissingExtraError: an address in a bucket, and the package for it is not installed.
+        OutputError: no room on disk to sort the names in a large folder.
+        UsageError: a list of names cannot be read.
     """
+    for found in _find(arguments, recursive, ordered, unpack):
+        yield from _open(found, recursive)
+
+
+def read_names(stream: BinaryIO, origin: str = "standard input") -> Iterator[Source]:
+    """Yield a source for every name in a stream, each ended by a NUL, as they come.
+
+    A name is taken as it is: a file's, an archive's, an http(s) address or an object's in a
+    bucket; no pattern and no list. `origin` is what errors call the stream.
+
+    Raises:
+        MissingExtraError: see `read`.
+        UsageError: the stream cannot be read or is no list of names.
+    """
+    for name in lists.names(stream, origin, nul=True):
+        yield from _open(_name(name), False)
+
+
+def count(arguments: Iterable[str], recursive: bool = False, *, unpack: bool = False) -> int | None:
+    """Return how many sources `read` will yield, from names and archives' tables alone, or
+    None where that takes as long as to read them: compressed archives, buckets.
+
+    Raises: what `read` does.
+    """
+    total = 0
+    for found in _find(arguments, recursive, False, unpack):
+        if isinstance(found, _Many) and found.kind in ("compressed", BUCKET):
+            return None
+        total += sum(1 for _ in _open(found, recursive))
+    return total
+
+
+@dataclass(frozen=True)
+class _Many:
+    """A name that stands for several sources: of an archive's kind, or in a bucket."""
+
+    name: str
+    kind: str
+
+
+def _find(
+    arguments: Iterable[str], recursive: bool, ordered: bool, unpack: bool
+) -> Iterator[Source | _Many]:
+    look, arguments = _unpacked if unpack else _file, list(arguments)
+    for argument in arguments if unpack else ():
+        if lists.is_list(argument):
+            lists.open_list(argument).close()  # not after hours with what comes before it
     for argument in arguments:
         if argument == STDIN or _is_url(argument):
             yield Source(argument, argument)
-        elif _is_folder(argument):
+        elif buckets.is_address(argument):
+            yield _Many(argument, BUCKET)
+        elif unpack and lists.is_list(argument):
+            with lists.open_list(argument) as file:
+                listed = map(_name, lists.names(file, argument))
+                yield from _or_missing(listed, argument, "no name in this list")
+        elif folders.is_folder(argument):
             hint = "" if recursive else "; --recursive looks into the folders inside"
-            yield from _or_missing(
-                _files(argument, recursive), argument, f"no file in this folder{hint}"
-            )
+            files = map(_file, folders.walk(argument, recursive, ordered))
+            yield from _or_missing(files, argument, f"no file in this folder{hint}")
         elif not os.path.lexists(argument) and glob.has_magic(argument):
-            paths = sorted({*_matches(Path(argument).parts)})
-            found = (Source(path, Path(path)) for path in paths if not _is_folder(path))
-            yield from _or_missing(found, argument, "no file has such a name")
+            matches = map(look, folders.match(argument, ordered))
+            yield from _or_missing(matches, argument, "no file has such a name")
         else:
-            yield Source(argument, Path(argument) if argument else argument)
+            yield look(argument)
 
 
-def _or_missing(sources: Iterator[Source], name: str, message: str) -> Iterator[Source]:
-    first = next(sources, Source(name, PictureError("missing", message)))
-    yield first
-    yield from sources
+def _name(name: str) -> Source | _Many:
+    if _is_url(name):
+        return Source(name, name)
+    if buckets.is_address(name):
+        buckets.check(name)
+        return Source(name, buckets.Object(name))
+    return _unpacked(name)
 
 
-def _files(folder: str, recursive: bool) -> Iterator[Source]:
-    try:
-        with os.scandir(folder) as entries:
-            paths = sorted(entry.path for entry in entries if not entry.name.startswith("."))
-    except OSError as error:
-        yield Source(folder, _unreadable(error))
-        return
-    folders = {path: Path(path) for path in paths if _is_folder(path)}
-    yield from (Source(path, Path(path)) for path in paths if path not in folders)
-    for name, path in folders.items():
-        if recursive and not path.is_symlink():  # it may lead back to where it stands
-            yield from _files(name, recursive)
+def _unpacked(path: str) -> Source | _Many:
+    kind = archives.kind(path)
+    return _file(path) if kind is None else _Many(path, kind)
 
 
-def _matches(parts: tuple[str, ...]) -> Iterator[str]:
-    """Yield what `glob` finds for a pattern's parts; behind `**` it would follow links to
-    folders, and so run in circles."""
-    if ANY_DEPTH not in parts:
-        yield from glob.iglob(str(Path(*parts)))
-        return
-    place = parts.index(ANY_DEPTH)
-    tail = parts[place + 1 :] or ("*",)
-    for base in glob.iglob(str(Path(*parts[:place]))):
-        for folder, inside, _ in os.walk(base):
-            inside[:] = [name for name in inside if not name.startswith(".")]
-            yield from _matches((glob.escape(folder), *tail))
+def _file(path: str | OSError) -> Source:
+    if isinstance(path, OSError):
+        return Source(str(path.filename), _unreadable(path))
+    return Source(path, Path(path) if path else path)
 
 
-def _is_folder(path: str) -> bool:
-    return os.path.isdir(path)  # noqa: PTH112  Path's raises where a name is too long
+def _open(found: Source | _Many, recursive: bool) -> Iterator[Source]:
+    if isinstance(found, Source):
+        yield found
+    elif found.kind == BUCKET:
+        yield from starmap(Source, buckets.find(found.name, recursive))
+    else:
+        members = starmap(Source, archives.members(found.name, MAX_BYTES))
+        yield from _or_missing(members, found.name, "no file in this archive")
+
+
+def _or_missing(found: Iterator[T], name: str, message: str) -> Iterator[T | Source]:
+    yield next(found, Source(name, PictureError("missing", message)))
+    yield from found
 
 
 def _read_stdin() -> bytes:

@@ -28,7 +28,7 @@ def _build(name: str, conv1: tuple[int, int], pool_after: tuple[int, ...]) -> An
     import keras
 
     layers = keras.layers
-    inputs = keras.Input((227, 227, 3))
+    inputs = keras.Input((3, 227, 227) if _channel_axis() == 1 else (227, 227, 3))
     filters, kernel = conv1
     x = layers.Conv2D(filters, kernel, strides=2, activation="relu", name="conv1")(inputs)
     if 1 in pool_after:
@@ -51,7 +51,7 @@ def _fire(x: Any, name: str, squeeze: int, expand: int) -> Any:
     x = conv(squeeze, 1, activation="relu", name=f"{name}_squeeze1x1")(x)
     left = conv(expand, 1, activation="relu", name=f"{name}_expand1x1")(x)
     right = conv(expand, 3, padding="same", activation="relu", name=f"{name}_expand3x3")(x)
-    return keras.layers.Concatenate(name=f"{name}_concat")([left, right])
+    return keras.layers.Concatenate(_channel_axis(), name=f"{name}_concat")([left, right])
 
 
 def _max_pool(x: Any, name: str) -> Any:
@@ -62,5 +62,11 @@ def _max_pool(x: Any, name: str) -> Any:
     """
     import keras
 
-    padding = "valid" if x.shape[1] % 2 else "same"
+    padding = "valid" if x.shape[2] % 2 else "same"
     return keras.layers.MaxPooling2D(3, strides=2, padding=padding, name=name)(x)
+
+
+def _channel_axis() -> int:
+    import keras
+
+    return 1 if keras.config.image_data_format() == "channels_first" else -1

@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 
 from topfive import __version__
+from topfive.cli.batch import batch
 from topfive.cli.classify import classify
 from topfive.cli.doctor import doctor
 from topfive.cli.networks import networks
@@ -41,7 +42,7 @@ def cli() -> None:
             stream.reconfigure(errors="backslashreplace")  # a file name may be any bytes
 
 
-for command in (classify, networks, weights, doctor):
+for command in (classify, batch, networks, weights, doctor):
     cli.add_command(command)
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from topfive.cli import options
 from topfive.errors import EngineError, OutputError, PictureError
-from topfive.networks import DEFAULT_NETWORK, FILTERS, FITS, RECIPES
 
 if TYPE_CHECKING:
     from topfive.classifier import Classifier
@@ -20,11 +20,8 @@ if TYPE_CHECKING:
     from topfive.results import Classification
     from topfive.sources import Source
 
-# The keys of `classifier.ENGINES` and `outputs.FORMATS`, and `sources.MAX_PIXELS`, which are
-# not imported for a help page; a test compares them.
-BACKENDS = ("openvino", "tensorflow", "jax", "torch")
+# The keys of `outputs.FORMATS`, which is not imported for a help page; a test compares them.
 FORMATS = ("text", "json", "jsonl", "csv")
-MAX_PIXELS = 100_000_000
 
 
 @click.command()
@@ -36,36 +33,7 @@ MAX_PIXELS = 100_000_000
     metavar="PICTURE",
     help="A picture (the tutorial's spelling).",
 )
-@click.option(
-    "-m",
-    "--model",
-    "--network",
-    "network",
-    default=DEFAULT_NETWORK,
-    show_default=True,
-    metavar="NAME",
-    help="The network; `topfive networks` lists them.",
-)
-@click.option(
-    "-k",
-    "--top",
-    default=5,
-    show_default=True,
-    type=click.IntRange(1),
-    help="How many classes to print.",
-)
-@click.option(
-    "--hierarchy",
-    is_flag=True,
-    help="Say the most specific that is likely, in WordNet's words: dog 97%, beagle 61%.",
-)
-@click.option(
-    "--ancestor",
-    "ancestors",
-    multiple=True,
-    metavar="NAME",
-    help="Add up the classes under a word (dog) or a WordNet id; may be repeated.",
-)
+@options.answers
 @click.option("-f", "--format", default="text", show_default=True, type=click.Choice(FORMATS))
 @click.option(
     "--save",
@@ -75,40 +43,10 @@ MAX_PIXELS = 100_000_000
 )
 @click.option("--show", is_flag=True, help="Show the picture with its first label.")
 @click.option("-r", "--recursive", is_flag=True, help="Look into the folders in a folder.")
-@click.option(
-    "--recipe",
-    default="default",
-    show_default=True,
-    type=click.Choice(RECIPES),
-    help="How a photograph becomes the network's square: the most accurate known "
-    "way, or Keras's load_img.",
-)
-@click.option(
-    "--fit",
-    type=click.Choice(FITS),
-    help="Override the recipe: the whole picture, its centre, or the whole with borders.",
-)
-@click.option("--filter", type=click.Choice(FILTERS), help="Override the recipe's filter.")
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Other weights: .h5, .weights.h5, .keras, or SqueezeNet's .net.",
-)
-@click.option("--backend", default="openvino", show_default=True, type=click.Choice(BACKENDS))
-@click.option("--device", help="OpenVINO's CPU, GPU, NPU or AUTO.  [default: CPU]")
-@click.option("--threads", type=click.IntRange(1), help="How many CPU threads OpenVINO uses.")
-@click.option(
-    "--max-pixels",
-    default=MAX_PIXELS,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Refuse larger pictures.",
-)
-@click.option("--offline", is_flag=True, help="Download no weights.")
+@options.network
 def classify(
     pictures: tuple[str, ...], images: tuple[str, ...], top: int, format: str,
-    save: Path | None, show: bool, recursive: bool, **options: Any,
+    save: Path | None, show: bool, recursive: bool, **chosen: Any,
 ) -> int:  # fmt: skip
     """Say what is in pictures.
 
@@ -117,12 +55,12 @@ def classify(
     arguments = (*pictures, *images)
     if not arguments:
         raise click.UsageError("name a picture, a folder, an address, or - for standard input")
-    if options["backend"] == "openvino":
+    if chosen["backend"] == "openvino":
         from topfive import blobs, networks
 
-        card = networks.find_network(options["network"])
+        card = networks.find_network(chosen["network"])
         blobs.read_ahead(
-            card, options["weights"], (options["device"] or blobs.DEFAULT_DEVICE).upper()
+            card, chosen["weights"], (chosen["device"] or blobs.DEFAULT_DEVICE).upper()
         )
     from topfive import outputs, sources
     from topfive.classifier import Classifier
@@ -134,8 +72,8 @@ def classify(
         from topfive import annotate
 
         annotate.check_target(save, several)
-    answers = Answers(Classifier(**options, wait=False), save, show)
-    asked = {name: options[name] for name in ("hierarchy", "ancestors")}
+    answers = Answers(Classifier(**chosen, wait=False), save, show)
+    asked = {name: chosen[name] for name in ("hierarchy", "ancestors")}
     results = answers.to(chain(first, found), top)
     for piece in outputs.FORMATS[format](results, several=several, top=top, **asked):
         write(piece)
@@ -176,7 +114,7 @@ class Answers:
         # Drawing needs the content a second time, which a pipe or a server may not give.
         held = (_with_content(source) if draws else source for source in found)
         for source in held:
-            (result,) = self.classifier.stream([source], top)
+            result = self.classifier.answer(source, top)
             if isinstance(result, Failure):
                 self._fail(source.name, result.message)
                 yield result

@@ -1,0 +1,96 @@
+"""Options that several commands have, each group in the order of the help page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import click
+
+from topfive.networks import DEFAULT_NETWORK, FILTERS, FITS, RECIPES
+
+Command = Callable[..., Any]
+
+# The keys of `classifier.ENGINES`, and `sources.MAX_PIXELS`, which are not imported for a
+# help page; a test compares them.
+BACKENDS = ("openvino", "tensorflow", "jax", "torch")
+MAX_PIXELS = 100_000_000
+
+_ANSWERS = (
+    click.option(
+        "-m",
+        "--model",
+        "--network",
+        "network",
+        default=DEFAULT_NETWORK,
+        show_default=True,
+        metavar="NAME",
+        help="The network; `topfive networks` lists them.",
+    ),
+    click.option(
+        "-k",
+        "--top",
+        default=5,
+        show_default=True,
+        type=click.IntRange(1),
+        help="How many classes to name.",
+    ),
+    click.option(
+        "--hierarchy",
+        is_flag=True,
+        help="Say the most specific that is likely, in WordNet's words: dog 97%, beagle 61%.",
+    ),
+    click.option(
+        "--ancestor",
+        "ancestors",
+        multiple=True,
+        metavar="NAME",
+        help="Add up the classes under a word (dog) or a WordNet id; may be repeated.",
+    ),
+)
+
+_NETWORK = (
+    click.option(
+        "--recipe",
+        default="default",
+        show_default=True,
+        type=click.Choice(RECIPES),
+        help="How a photograph becomes the network's square: the most accurate known "
+        "way, or Keras's load_img.",
+    ),
+    click.option(
+        "--fit",
+        type=click.Choice(FITS),
+        help="Override the recipe: the whole picture, its centre, or the whole with borders.",
+    ),
+    click.option("--filter", type=click.Choice(FILTERS), help="Override the recipe's filter."),
+    click.option(
+        "--weights",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Other weights: .h5, .weights.h5, .keras, or SqueezeNet's .net.",
+    ),
+    click.option("--backend", default="openvino", show_default=True, type=click.Choice(BACKENDS)),
+    click.option("--device", help="OpenVINO's CPU, GPU, NPU or AUTO.  [default: CPU]"),
+    click.option("--threads", type=click.IntRange(1), help="How many CPU threads OpenVINO uses."),
+    click.option(
+        "--max-pixels",
+        default=MAX_PIXELS,
+        show_default=True,
+        type=click.IntRange(1),
+        help="Refuse larger pictures.",
+    ),
+    click.option("--offline", is_flag=True, help="Download no weights."),
+)
+
+
+def answers(command: Command) -> Command:
+    """Add what says which network answers, and what it is asked."""
+    return reduce(lambda inner, option: option(inner), reversed(_ANSWERS), command)
+
+
+def network(command: Command) -> Command:
+    """Add what says how the network is run."""
+    return reduce(lambda inner, option: option(inner), reversed(_NETWORK), command)

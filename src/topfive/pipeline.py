@@ -1,0 +1,93 @@
+"""Many sources at once: some are read and decoded while others are answered.
+
+Every queue is bounded, so that memory does not grow with the number of sources.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+
+from topfive.preparation import Prepared
+from topfive.results import Row
+from topfive.sources import Source
+
+# Python's own choice for work that partly waits: for a disk, a server.
+READERS = min(32, (os.cpu_count() or 1) + 4)
+
+
+def stream(
+    sources: Iterable[Source],
+    prepare: Callable[[Source], Prepared],
+    answer: Callable[[list[Prepared]], list[Row]],
+    *,
+    parallel: int,
+    batch: int,
+    readers: int | None = None,
+    ordered: bool = True,
+) -> Iterator[tuple[Source, Row]]:
+    """Yield each source with its row, in the order of the sources or as they are done.
+
+    `prepare` works in `readers` threads; what it returned goes to `answer`, up to `batch` at
+    a time in `parallel` threads. The sources are drawn by the caller's own thread, as many
+    ahead as keeps all threads at work. What any of them raises ends it.
+    """
+    readers = readers or READERS
+    reading, answering = ThreadPoolExecutor(readers), ThreadPoolExecutor(parallel)
+    prepared: deque[tuple[int, Prepared]] = deque()
+    done: SimpleQueue[tuple[int, Row | BaseException]] = SimpleQueue()
+
+    def read_one(number: int, source: Source) -> None:
+        try:
+            prepared.append((number, prepare(source)))
+            answering.submit(answer_some)
+        except BaseException as error:
+            done.put((number, error))
+
+    def answer_some() -> None:
+        some: list[tuple[int, Prepared]] = []
+        while len(some) < batch:
+            try:
+                some.append(prepared.popleft())
+            except IndexError:  # an earlier call took more than its own
+                break
+        try:
+            rows = answer([one for _, one in some]) if some else []
+            for (number, _), row in zip(some, rows, strict=True):
+                done.put((number, row))
+        except BaseException as error:
+            done.put((some[0][0], error))
+
+    waiting: dict[int, Source] = {}
+    ready: dict[int, Row] = {}
+    following = 0
+
+    def collect() -> Iterator[tuple[Source, Row]]:
+        nonlocal following
+        number, row = done.get()
+        if isinstance(row, BaseException):
+            raise row
+        if not ordered:
+            yield waiting.pop(number), row
+            return
+        ready[number] = row
+        while following in ready:
+            yield waiting.pop(following), ready.pop(following)
+            following += 1
+
+    window = 2 * (readers + parallel * batch)
+    try:
+        for number, source in enumerate(sources):
+            waiting[number] = source
+            reading.submit(read_one, number, source)
+            while not done.empty() or len(waiting) >= window:
+                yield from collect()
+        while waiting:
+            yield from collect()
+    finally:
+        # Whoever stops in the middle does not wait for a slow server.
+        reading.shutdown(wait=False, cancel_futures=True)
+        answering.shutdown(wait=False, cancel_futures=True)

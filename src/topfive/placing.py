@@ -1,0 +1,236 @@
+"""Sort pictures into folders by what they show: copies, moves or links.
+
+A place is recorded in the journal before anything is done, and each operation either happens
+or does not, so that a run that was killed goes on without losing or doubling a picture.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from topfive import sources
+from topfive.errors import PictureError
+from topfive.journal import Journal
+from topfive.outputs import FULL, unwritable
+from topfive.places import (
+    aim,
+    digest,
+    give_name,
+    is_folder_of,
+    is_link,
+    last_part,
+    link,
+    local_file,
+    numbered,
+    safe_name,
+    same,
+)
+from topfive.sources import Source
+from topfive.tables import sync_folder
+
+if TYPE_CHECKING:
+    from topfive.hierarchy import Node
+    from topfive.labels import Label
+
+WAYS = ("copy", "move", "link")
+OTHER = "other"  # no node has this name
+MEMORY = 10_000  # names of which is known how often they occurred
+# What a file system says that has no hard links, or has the file on another one.
+NO_LINK = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)
+Row = Mapping[str, Any]
+
+
+class Placer:
+    """Places pictures in `folder`, `how` is one of `WAYS`: by their first label or, where
+    there are `groups`, by the first of them that it is under, else in `other`.
+
+    `labels` are the network's; those that several classes have are told apart by their
+    WordNet ids. Links are symbolic and absolute: they last when `folder` is moved.
+
+    Raises:
+        OutputError: the folder cannot be made.
+    """
+
+    def __init__(
+        self, folder: Path, how: str, journal: Journal,
+        groups: Sequence[Node] = (), labels: Sequence[Label] = (),
+    ) -> None:  # fmt: skip
+        self.folder, self.how, self.journal, self.groups = folder, how, journal, groups
+        counts = Counter(one.name for one in groups or labels)
+        self._shared = {name for name, number in counts.items() if number > 1}
+        self._numbers: dict[str, int] = {}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(folder, error) from error
+
+    def add(self, source: Source, row: Row, wanted: bool = True) -> None:
+        """Add a row to the journal and, where it is `wanted` and no failure, place its picture.
+
+        A picture that lies in its folder already stays as it is.
+
+        Raises:
+            PictureError: it cannot be placed; the journal counts that.
+            OutputError: there is no room; the journal knows what waits.
+        """
+        target = self._choose(source, row) if wanted and not row["error"] else None
+        number = self.journal.add(row, target)
+        if target is not None:
+            self.journal.commit()
+            self._place(number, source, target, row)
+
+    def go_on(
+        self, find: Callable[[str], Source] = sources.from_object
+    ) -> Iterator[tuple[str, PictureError | None]]:
+        """Do what a killed run recorded and did not do wholly; yield each name, and why it
+        could not be done. `find` returns the source that has a name."""
+        for number, target, row in self.journal.waiting():
+            fault = None
+            try:
+                self._place(number, find(row["source"]), target, row, again=True)
+            except PictureError as error:
+                fault = error
+                self.journal.settle(number, placed=False)
+            yield row["source"], fault
+
+    def _choose(self, source: Source, row: Row) -> str | None:
+        """Return a free place, relative to the folder, or None for a picture that is in its
+        folder."""
+        first = row["predictions"][0]
+        group, wnid = first["label"], first["wnid"]
+        if self.groups:
+            of = (node for node in self.groups if first["index"] in node.classes)
+            node = next(of, None)
+            group, wnid = (node.name, node.wnid) if node else (OTHER, "")
+        group = safe_name(f"{group}-{wnid}" if group in self._shared else group)
+        local = local_file(source)
+        if local and is_folder_of(self.folder / group, local):
+            return None
+        name = local.name if local else safe_name(last_part(source.name))
+        key = f"{group}/{name}"
+        number = self._numbers.get(key, 1)
+        while self._is_taken(target := f"{group}/{numbered(name, number)}"):
+            number += 1
+        if number > 1:
+            if len(self._numbers) >= MEMORY:
+                self._numbers.clear()
+            self._numbers[key] = number + 1
+        return target
+
+    def _is_taken(self, target: str) -> bool:
+        return os.path.lexists(self.folder / target) or self.journal.is_target(target)
+
+    def _place(
+        self, number: int, source: Source, target: str, row: Row, again: bool = False
+    ) -> None:
+        try:
+            file = self.folder / target
+            done = again and self._was_done(number, source, file, row)
+            while not done and not self._put(number, source, file, row):
+                # Somebody else's file is there since the place was chosen.
+                target = self._choose(source, row) or target
+                self.journal.retarget(number, target)
+                file = self.folder / target
+        except OSError as error:
+            if error.errno in FULL:
+                raise unwritable(file, error) from error
+            self.journal.settle(number, placed=False)
+            reason = error.strerror or str(error)
+            raise PictureError("unsaved", f"cannot {self.how} it to {file}: {reason}") from error
+        except PictureError:
+            self.journal.settle(number, placed=False)
+            raise
+        self.journal.settle(number, placed=True)
+
+    def _put(self, number: int, source: Source, file: Path, row: Row) -> bool:
+        """Place a picture; return whether its place was free."""
+        file.parent.mkdir(exist_ok=True)
+        local = local_file(source)
+        if self.how == "copy":
+            return self._copy(number, source, file, row)
+        if local is None:
+            raise PictureError("unsaved", f"cannot {self.how} what is not a file; --copy-to can")
+        if self.how == "link":
+            return link(local.absolute(), file)
+        if local.is_symlink():
+            placed = link(aim(local), file)
+        else:
+            try:
+                placed = give_name(local, file)
+            except OSError as error:
+                if error.errno not in NO_LINK:
+                    raise
+                placed = self._copy(number, source, file, row)
+                sync_folder(file.parent)
+        if placed:
+            try:
+                local.unlink()
+            except OSError:
+                file.unlink()  # or there would be two
+                raise
+        return placed
+
+    def _copy(self, number: int, source: Source, file: Path, row: Row) -> bool:
+        part = self._part(number, file)
+        local = local_file(source)
+        try:
+            if local:
+                shutil.copy2(local, part)
+            else:
+                part.write_bytes(_content(source, row))
+            if self.how == "move":  # what it was made from goes
+                with part.open("rb") as stream:
+                    os.fsync(stream.fileno())
+            try:
+                return give_name(part, file)
+            except OSError as error:
+                if error.errno not in NO_LINK:
+                    raise
+            # An empty file holds the name for the moment.
+            try:
+                file.open("xb").close()
+            except FileExistsError:
+                return False
+            part.replace(file)
+            return True
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _was_done(self, number: int, source: Source, file: Path, row: Row) -> bool:
+        """Whether a run that was killed placed this picture; a move is brought to its end."""
+        self._part(number, file).unlink(missing_ok=True)
+        if not os.path.lexists(file):
+            return False
+        local = local_file(source)
+        if self.how == "link":
+            return local is not None and is_link(file, local.absolute())
+        if not file.is_symlink() and not file.stat().st_size:
+            file.unlink()  # `_copy` held the name
+            return False
+        if self.how == "copy":
+            return digest(file) in (row["sha256"], local and local.is_file() and digest(local))
+        if local is None or not os.path.lexists(local):
+            return local is not None
+        if not same(file, local):
+            return False
+        local.unlink()
+        return True
+
+    def _part(self, number: int, file: Path) -> Path:
+        return file.with_name(f".topfive-{self.journal.token}-{number}")
+
+
+def _content(source: Source, row: Row) -> bytes:
+    content = source.read()
+    if not isinstance(content, bytes):
+        raise PictureError("unsaved", "cannot copy a picture that has no bytes of its own")
+    if hashlib.sha256(content).hexdigest() != row["sha256"]:
+        raise PictureError("unsaved", "is not copied: it is another one since it was classified")
+    return content

@@ -1,0 +1,80 @@
+"""From a source to what a network is given: its square, and what a row says of it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topfive.errors import PictureError
+from topfive.networks import Recipe
+from topfive.sources import Source
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A source that was read: the network's square, uint8 (size, size, 3), or what was in
+    the way; the hash of its bytes, its width and height, the seconds that were spent."""
+
+    source: Source
+    square: NDArray[np.uint8] | PictureError
+    sha256: str | None
+    width: int | None
+    height: int | None
+    seconds: float
+
+
+def prepare(
+    source: Source, size: int, recipe: Recipe, max_pixels: int, draft: bool = False
+) -> Prepared:
+    """Read a source and bring it to the network's square; see `decode` for `draft`."""
+    from topfive import images
+
+    start = perf_counter()
+    sha256 = width = height = None
+    square: NDArray[np.uint8] | PictureError
+    try:
+        content = source.read()
+        if isinstance(content, bytes):
+            sha256 = hashlib.sha256(content).hexdigest()
+        side = images.draft_side(size, recipe) if draft else None
+        picture, (width, height) = decode(content, recipe, max_pixels, side)
+        square = images.fit(picture, size, recipe)
+    except PictureError as error:
+        square = error
+    return Prepared(source, square, sha256, width, height, perf_counter() - start)
+
+
+def decode(
+    content: object, recipe: Recipe, max_pixels: int, draft: int | None = None
+) -> tuple[Image.Image, tuple[int, int]]:
+    """Return what `Source.read` returned as the recipe reads it, RGB and upright, and the
+    width and height of the whole picture; for `draft` see `images.decode_with_size`.
+
+    Raises:
+        PictureError: it cannot be read.
+    """
+    from PIL import Image
+
+    from topfive import images
+
+    if isinstance(content, bytes):
+        return images.decode_with_size(content, max_pixels, recipe.keras_decoding, draft)
+    if isinstance(content, Image.Image):
+        picture = images.from_image(content, max_pixels, recipe.keras_decoding)
+    elif isinstance(content, np.ndarray):
+        picture = images.from_array(content, max_pixels)
+    else:
+        raise PictureError(
+            "unsupported",
+            "expected a path, an address, bytes, a PIL.Image or a NumPy array; "
+            f"received {type(content).__name__}",
+        )
+    return picture, picture.size

@@ -1,0 +1,220 @@
+"""The benchmarks of folders: their counting, their figures, and one short real run."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from benchmarks import flat_memory, folder, folder_pictures, folder_sides, weight_files
+from benchmarks.flat_memory import Peak
+from benchmarks.folder import Rates
+from benchmarks.folder_sides import Answer, Window, compare_answers, rate
+from benchmarks.processes import BenchmarkError, Command, Run
+
+from tests.conftest import ROOT
+from topfive.networks import WeightFile, find_network
+
+RATES = Rates("vgg16", "random", (9.0, 10.0, 30.0), (8.0, 20.0, 21.0), (9.5, 1.0, 50.0),
+              (12.0, 1.0, 90.0), (5.0, 1.0, 9.0), (4.0, 3.0, 8.0))  # fmt: skip
+
+
+def clock(*times: float) -> Callable[[], float]:
+    """A clock that shows one time after the other."""
+    left = iter(times)
+    return lambda: next(left)
+
+
+# --- counting ---
+
+
+def test_a_window_leaves_the_warm_up_out_and_counts_from_one_batch_s_end_to_another_s() -> None:
+    window = Window(3, warm_up=2, clock=clock(100, 101, 102.5, 104.5, 106.5))
+    assert [window.add(32) for _ in range(5)] == [False, False, False, False, True]
+    assert window.report() == "Throughput: 16.000 FPS"
+
+
+def test_too_few_pictures_are_refused() -> None:
+    window = Window(3, warm_up=2, clock=clock(100, 103, 105))
+    for _ in range(3):
+        window.add(1)
+    with pytest.raises(BenchmarkError, match="ended before the time was over"):
+        window.report()
+
+
+@pytest.mark.parametrize(
+    "line", ["[ INFO ] Throughput:   153.36 FPS", "Throughput: 153.360 FPS"], ids=["app", "ours"]
+)
+def test_a_rate_is_read_from_what_a_side_printed(line: str) -> None:
+    assert rate(Run(1, 1, f"[ INFO ] Count: 462 iterations\n{line}\n")) == 153.36
+
+
+@pytest.mark.parametrize("output", ["", "Throughput: nan FPS", "Throughput: 0.00 FPS"])
+def test_a_side_that_prints_no_rate_is_refused(output: str) -> None:
+    with pytest.raises(BenchmarkError, match="expected one line"):
+        rate(Run(1, 1, output))
+
+
+# --- the answers ---
+
+
+def test_answers_come_back_as_they_were_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    folder_sides.print_answers("own", [(7, 0.25), (1, 0.5)])
+    folder_sides.print_answers("topfive", [(7, 0.25)])
+    run = Run(1, 1, "some warning\n" + capsys.readouterr().out)
+    assert folder_sides.answers(run) == {"own": [(7, 0.25), (1, 0.5)], "topfive": [(7, 0.25)]}
+
+
+def test_answers_pass_within_the_tolerance() -> None:
+    compare_answers({"Keras": [(7, 0.25)], "own": [(7, 0.2509)], "topfive": [(7, 0.2491)]}, 1)
+
+
+@pytest.mark.parametrize(
+    "received", [[(8, 0.25)], [(7, 0.2515)], [], [(7, 0.25), (7, 0.25)], [(7, float("nan"))]]
+)
+def test_a_side_that_answers_differently_is_refused(received: list[Answer]) -> None:
+    with pytest.raises(BenchmarkError, match="the answers differ from Keras's"):
+        compare_answers({"Keras": [(7, 0.25)], "own": [(7, 0.25)], "topfive": received}, 1)
+
+
+# --- the figures ---
+
+
+def test_the_ratios_are_of_medians_and_the_faster_pipeline_is_the_opponent() -> None:
+    assert (RATES.of_exported, RATES.of_own) == (0.95, 0.475)
+    assert (RATES.keras, RATES.faster) == (5.0, 1.9)
+    assert replace(RATES, tf_data=(6.0,)).keras == 6.0
+
+
+@pytest.mark.parametrize(
+    ("batch", "missed"), [(20.0, "+++"), (18.9, "+-+"), (9.5, "+-+"), (9.4, "--+"), (8.4, "---")]
+)
+def test_each_missed_target_is_marked(batch: float, missed: str) -> None:
+    line = folder.report([replace(RATES, batch=(batch,))]).splitlines()[-1]
+    marks = re.findall(r"\d+\.(?:\d%|\d\dx)( !)?", line)
+    assert "".join("-" if mark else "+" for mark in marks) == missed
+
+
+def test_the_report_fits_80_columns() -> None:
+    large = (12_345.6,)
+    rows = [Rates(name, "random", large, large, (0.5,), large, large, large)
+            for name in folder.NETWORKS]  # fmt: skip
+    text = folder.report(rows)
+    text += "\n" + folder.setting({"random", "published"}, "160 photographs, 17.9 MB", 3, 7.5)
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert all(row.network in text for row in rows)
+
+
+@pytest.mark.parametrize(("highest", "missed"), [(105.0, False), (105.2, True)])
+def test_memory_that_grows_is_marked(highest: float, missed: bool) -> None:
+    peaks = [Peak(100, 1.0, 100_000), Peak(1000, 9.0, round(highest * 1000))]
+    assert ("!" in flat_memory.report(peaks)) is missed
+    # A peak that falls has moved as much as one that grows.
+    assert flat_memory.growth(peaks[::-1]) == flat_memory.growth(peaks)
+
+
+# --- what all read ---
+
+
+def test_links_go_through_the_photographs_in_turn(tmp_path: Path) -> None:
+    photographs = [tmp_path / "a.JPEG", tmp_path / "b.JPEG"]
+    flat = folder_pictures.link(photographs, tmp_path / "flat", 5)
+    assert [file.readlink().name[0] for file in sorted(flat.iterdir())] == list("ababa")
+    nested = folder_pictures.link(photographs, tmp_path / "nested", 2001, nested=True)
+    assert [len([*part.iterdir()]) for part in sorted(nested.iterdir())] == [1000, 1000, 1]
+
+
+def test_published_weights_beside_the_checkout_are_used_where_their_hash_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = "md5:7a1f5ed0d34a8b2b0d4a1ef9b8a0c3f6"
+    card = replace(find_network("vgg16"), weights=WeightFile("https://example.org/a.h5", digest,
+                                                             5, "none"))  # fmt: skip
+    made = tmp_path / "home" / "models" / "vgg16_random.h5"
+    made.parent.mkdir(parents=True)
+    made.touch()
+    (tmp_path / "a.h5").write_bytes(b"damaged")
+    monkeypatch.setattr(weight_files, "SHARED", tmp_path)
+    assert weight_files.provide_file(card, tmp_path / "home") == ("random", made)
+    monkeypatch.setattr(weight_files.downloads, "matches", lambda file, checksum: True)
+    assert weight_files.provide_file(card, tmp_path / "home") == ("published", tmp_path / "a.h5")
+
+
+def test_the_process_that_measures_stays_small() -> None:
+    code = "import benchmarks.folder, benchmarks.flat_memory, sys; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert not {"numpy", "keras", "h5py", "openvino", "PIL", "requests"} & set(loaded)
+
+
+# --- the whole ---
+
+
+def test_sides_that_differ_end_the_benchmark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
+    monkeypatch.setattr(
+        folder_pictures, "find_photographs", lambda place, small=False: ([tmp_path], "one")
+    )
+    monkeypatch.setattr(folder, "provide_file", lambda network, home: ("random", tmp_path))
+
+    def answer(command: Command) -> Run:
+        assert "--answers" in command.arguments, "nothing is timed"
+        side = command.arguments[2].rpartition("_")[2]
+        sides = ("exported", "own") if side == "graphs" else (side,)
+        pairs = [(1, 0.5 if side == "topfive" else 0.6)] * folder.COMPARED
+        lines = [folder_sides.ANSWERS + json.dumps({one: pairs}) for one in sides]
+        return Run(1, 1, "\n".join(lines))
+
+    monkeypatch.setattr(folder, "run", answer)
+    monkeypatch.setattr(folder, "turn_by_turn", lambda commands, runs: pytest.fail("timed"))
+    assert folder.main(["--networks", "vgg16", "--folder", str(tmp_path / "kept")]) == 1
+    captured = capsys.readouterr()
+    assert "the answers differ from keras's" in captured.err
+    assert captured.out == ""
+
+
+def test_the_sides_of_openvino_and_topfive_agree_and_say_their_rates(
+    tmp_path: Path, weight_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_pictures, "PHOTOGRAPHS", tmp_path / "none")
+    photographs, words = folder_pictures.find_photographs(tmp_path / "made")
+    assert words.startswith("32 made-up JPEGs of 500 x 375")
+    pictures = folder_pictures.link(photographs, tmp_path / "pictures", 32)
+    network = find_network("squeezenet_v1.1")
+    base = dict(os.environ) | {"PYTHONPATH": str(ROOT)}
+    graphs = tmp_path / "graphs"
+    graphs.mkdir()
+
+    line = (network.name, str(weight_file), str(pictures))
+    made = Command(folder._module("folder_graphs", *line, str(graphs), "--answers", "2"), base)
+    ours = Command(folder._module("folder_topfive", *line, "--answers", "2"), base)
+    found = {side: pairs for command in (made, ours)
+             for side, pairs in folder_sides.answers(folder.run(command)).items()}  # fmt: skip
+    assert [*found] == ["exported", "own", "topfive"]
+    compare_answers(found, 2)
+
+    sides = folder.steady_sides(network, weight_file, pictures, graphs, 0.5, base)
+    for side in ("exported", "own", "rows"):
+        assert rate(folder.run(sides[side])) > 1
+
+
+def test_the_command_s_memory_does_not_grow_with_the_number_of_pictures(tmp_path: Path) -> None:
+    # From a small process, see `processes`: this one's own memory would count.
+    result = tmp_path / "result.json"
+    line = (sys.executable, "-m", "benchmarks.flat_memory", "--counts", "600", "3000")
+    options = ("--picture", "small", "--folder", str(tmp_path / "kept"), "--json", str(result))
+    done = subprocess.run([*line, *options], cwd=ROOT, check=True, capture_output=True, text=True)
+    found = json.loads(result.read_text())
+    assert [peak["pictures"] for peak in found["peaks"]] == [600, 3000]
+    assert 1 <= found["ratio"] <= flat_memory.GROWTH
+    assert "made-up JPEGs of 64 x 48" in done.stdout
