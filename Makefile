@@ -1,6 +1,6 @@
 # make classify IMAGE=photo.jpg [MODEL=xception]   says what is in a picture
 # make test                                        runs the tests, with coverage
-# make lint, make docs, make benchmark             see CONTRIBUTING.md
+# make lint, docs, benchmark, benchmark-folder      see CONTRIBUTING.md
 #
 # Each sets up all that it needs in .venv; the machine needs Python 3.11 or newer, and make.
 
@@ -12,7 +12,7 @@ BIN := .venv/bin
 RUN := .venv/installed
 DEVELOP := .venv/installed-to-develop
 
-.PHONY: classify test lint docs benchmark clean
+.PHONY: classify test lint docs benchmark benchmark-folder clean
 
 classify: $(RUN)
 	@$(BIN)/topfive classify --model "$$MODEL" -- "$$IMAGE"
@@ -30,6 +30,10 @@ docs: $(DEVELOP)
 
 benchmark: $(DEVELOP)
 	$(BIN)/python -m benchmarks.one_photograph --runs 7
+
+benchmark-folder: $(DEVELOP)
+	$(BIN)/python -m benchmarks.folder
+	$(BIN)/python -m benchmarks.flat_memory
 
 clean:
 	rm -rf .venv build *.egg-info src/*.egg-info .coverage .*_cache

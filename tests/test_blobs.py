@@ -100,9 +100,37 @@ def test_every_part_of_the_identity_makes_another_file() -> None:
         blobs.identity(replace(card, size=225), "md5:1", "CPU"),
         blobs.identity(replace(card, scaling=NETWORKS["xception"].scaling), "md5:1", "CPU"),
         blobs.identity(NETWORKS["vgg19"], "md5:1", "CPU"),
+        blobs.identity(card, "md5:1", "CPU", throughput=True),
         {**blobs.identity(card, "md5:1", "CPU"), "precision": "int8"},
     ]
     assert len({blobs.path(identity) for identity in identities}) == len(identities)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_only_large_dense_layers_have_a_second_file_for_throughput(name: str) -> None:
+    one, many = (blobs.identity(NETWORKS[name], "md5:1", "CPU", many) for many in (False, True))
+    assert (blobs.path(one) == blobs.path(many)) == (name not in ("vgg16", "vgg19"))
+    assert not many["dense_in_place"]
+
+
+def test_a_blob_of_another_conversion_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    identity = blobs.identity(NETWORKS["resnet50"], "md5:1", "CPU")
+    blobs.folder().mkdir()
+    write(blobs.path(identity), identity)
+    assert blobs.is_current(identity)
+    monkeypatch.setattr(blobs, "CONVERSION", blobs.CONVERSION + 1)
+    assert not blobs.is_current(identity)
+    with pytest.raises(blobs.DamagedBlobError, match="something else"):
+        blobs.Reading(identity).blob()
+
+
+def test_what_was_read_ahead_is_not_found_for_throughput_where_that_differs() -> None:
+    for name, shared in (("vgg16", False), ("resnet50", True)):
+        card = NETWORKS[name]
+        blobs.read_ahead(card, None, "CPU")
+        (ahead,) = blobs._ahead.values()
+        assert (blobs.find(card, None, "CPU", throughput=True) is ahead) == shared
+        blobs._ahead.clear()
 
 
 def test_the_published_accuracy_is_no_part_of_the_identity() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +17,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from numpy.typing import NDArray
 from PIL import Image
 
 import topfive
+from tests import fakes, pictures
+from tests.test_images import enlarged
 from topfive import (
     Classification,
     Classifier,
@@ -24,9 +31,13 @@ from topfive import (
     Source,
     UsageError,
     classifier,
+    engine_keras,
+    images,
     labels,
 )
 from topfive.engine_keras import Run
+from topfive.errors import EngineError
+from topfive.networks import NETWORKS, Recipe
 
 Answer = list[tuple[str, float]]
 
@@ -159,6 +170,211 @@ def test_a_stream_takes_its_sources_one_at_a_time(squeezenet: Classifier, photog
 
     results = squeezenet.stream(endless())  # type: ignore[arg-type]
     assert isinstance(next(results), Classification)
+
+
+def mixed(folder: Path) -> list[Any]:
+    """Return 40 pictures, good and bad, of many kinds and sizes."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    files: list[Any] = []
+    for number in range(40):
+        picture = fakes.pictures(1, 60 + 7 * number, seed=number)[0][: 40 + 5 * number]
+        image = Image.fromarray(picture)
+        content = (
+            pictures.encode(picture, "JPEG"),
+            pictures.encode(picture, "PNG"),
+            pictures.encode(picture, "JPEG", exif=exif),
+            pictures.encode(picture, "PNG")[:-200],
+            pictures.encode(image.convert("L"), "JPEG"),
+            b"" if len(picture) % 2 else b"hello",
+            pictures.encode(image.convert("CMYK"), "JPEG"),
+            pictures.encode(picture, "WEBP"),
+        )[number % 8]
+        if number in (9, 25):
+            files.append(Source(f"array {number}", picture))
+            continue
+        files.append(folder / f"{number}.picture")
+        if number != 13:  # which is missing
+            files[-1].write_bytes(content)
+    return files
+
+
+@pytest.fixture
+def keras_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras itself as a backend, here on OpenVINO, which needs no training framework."""
+    load = partial(engine_keras.load, backend="openvino")
+    monkeypatch.setitem(classifier.ENGINES, "keras", load)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize(
+    "options", [{}, {"throughput": True}, {"backend": "keras"}], ids=["latency", "many", "keras"]
+)
+def test_a_stream_answers_as_one_by_one(
+    options: dict[str, Any], ordered: bool,
+    weight_file: Path, warm: Path, keras_too: None, tmp_path: Path,
+) -> None:  # fmt: skip
+    chooser = Classifier("squeezenet_v1.1", weights=weight_file, **options)
+    files = mixed(tmp_path)
+    rows = [row.result for _, row in chooser.rows(files, ordered=ordered)]
+    expected = [chooser.answer(file) for file in files]
+    if not ordered:
+        rows.sort(key=lambda result: result.source)
+        expected.sort(key=lambda result: result.source)
+    assert [row.source for row in rows] == [one.source for one in expected]
+    assert sum(isinstance(row, Failure) for row in rows) == 10
+    for row, one in zip(rows, expected, strict=True):
+        if isinstance(one, Failure):
+            assert row == one
+        else:
+            assert isinstance(row, Classification)
+            assert (row.network, row.recipe) == (one.network, one.recipe)
+            assert [p.index for p in row.predictions] == [p.index for p in one.predictions]
+            found, known = ([p.probability for p in x.predictions] for x in (row, one))
+            assert found == pytest.approx(known, abs=1e-6)
+
+
+def test_a_row_says_where_its_answer_comes_from(
+    weight_file: Path, warm: Path, tmp_path: Path
+) -> None:
+    chooser = Classifier("squeezenet_v1.1", weights=weight_file, throughput=True, fit="pad")
+    files = mixed(tmp_path)
+    weights = f"sha256:{hashlib.sha256(weight_file.read_bytes()).hexdigest()}"
+    for file, (source, row) in zip(files, chooser.rows(files), strict=True):
+        assert row.result.source == source.name
+        assert (row.network, row.recipe, row.weights) == (
+            "squeezenet_v1.1", "pad-bicubic", weights,
+        )  # fmt: skip
+        assert 0 < row.milliseconds < 60_000
+        has_bytes = isinstance(file, Path) and file.exists()
+        sha256 = hashlib.sha256(file.read_bytes()).hexdigest() if has_bytes else None
+        assert row.sha256 == sha256
+        if isinstance(row.result, Failure):
+            assert (row.width, row.height) == (None, None)
+        else:
+            assert (row.width, row.height) == chooser.decode(source).size
+
+
+def test_published_weights_are_named_by_their_published_hash(
+    monkeypatch: pytest.MonkeyPatch, photograph: Path
+) -> None:
+    run = Run(lambda pictures: np.eye(1, 1000, 805, np.float32).repeat(len(pictures), 0))
+    monkeypatch.setitem(classifier.ENGINES, "openvino", lambda *_, **__: run)
+    ((_, row),) = Classifier("vgg16").rows([photograph])
+    assert row.weights == NETWORKS["vgg16"].weights.checksum
+
+
+def test_only_a_stream_for_throughput_drafts_and_never_the_tutorials_recipe(
+    weight_file: Path, warm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[tuple[int, int]] = []
+    fit = images.fit
+
+    def note(picture: Image.Image, size: int, recipe: Recipe) -> NDArray[np.uint8]:
+        sizes.append(picture.size)
+        return fit(picture, size, recipe)
+
+    monkeypatch.setattr(images, "fit", note)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    large = pictures.encode(pictures.colours(2400, 1840), "JPEG", exif=exif)
+    whole, drafted = (2400, 1840), (920, 1200)
+    for options, expected in (
+        ({}, whole[::-1]),
+        ({"throughput": True}, drafted),
+        ({"throughput": True, "recipe": "tutorial"}, whole),
+        ({"throughput": True, "recipe": "tutorial", "filter": "bicubic"}, whole),
+        ({"throughput": True, "filter": "nearest"}, whole[::-1]),
+    ):
+        chooser = Classifier("squeezenet_v1.1", weights=weight_file, **options)
+        ((_, row),) = chooser.rows([large])
+        assert sizes.pop() == expected
+        upright = whole if "recipe" in options else whole[::-1]
+        assert (row.width, row.height) == upright
+        chooser.classify(large)
+        assert sizes.pop() == upright, "one at a time it is never a draft"
+
+
+def test_a_draft_hardly_moves_an_answer(shared: Path, real: Classifier) -> None:
+    many = Classifier(
+        "squeezenet",
+        weights=shared / "weights" / "compressed_SqueezeNet.net",
+        throughput=True,
+    )
+    photographs = sorted((shared / "images").iterdir())[::16]
+    large = [enlarged(file, 2 * images.DRAFT * 227, 2) for file in photographs]
+    for whole, drafted in zip(real.stream(large, 1000), many.stream(large, 1000), strict=True):
+        assert isinstance(whole, Classification)
+        assert isinstance(drafted, Classification)
+        known, found = ({p.index: p.probability for p in x.predictions} for x in (whole, drafted))
+        assert max(abs(known[index] - found[index]) for index in known) < 0.05
+        # Another comes first only where both are as good as equal.
+        best = drafted.predictions[0].index
+        assert known[best] > whole.predictions[0].probability - 0.02
+
+
+def test_an_engine_is_given_its_batches_and_no_more_calls_than_it_takes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sizes, lock, busy, most = [], threading.Lock(), [0], [0]
+
+    def run(pictures: np.ndarray) -> np.ndarray:
+        with lock:
+            sizes.append(len(pictures))
+            busy[0] += 1
+            most[0] = max(most[0], busy[0])
+        time.sleep(0.003)
+        with lock:
+            busy[0] -= 1
+        # Each picture's own answer: its first byte is the class.
+        return (pictures[:, 0, 0, :1] == np.arange(1000)).astype(np.float32)
+
+    engine = Run(run, batch=4, parallel=lambda: 2)
+    monkeypatch.setitem(classifier.ENGINES, "openvino", lambda *_, **__: engine)
+    chooser = Classifier("vgg16")
+    wanted = [
+        b"bad" if number % 5 == 3 else np.full((9, 9, 3), number, np.uint8) for number in range(120)
+    ]
+    results = list(chooser.stream(wanted, top=1))
+    for number, result in enumerate(results):
+        if number % 5 == 3:
+            assert isinstance(result, Failure)
+        else:
+            assert isinstance(result, Classification)
+            assert result.predictions[0].index == number
+    assert sizes[0] == 0, "it waits for the network first"
+    assert sum(sizes) == 96
+    assert max(sizes) <= 4
+    assert most[0] <= 2
+
+
+def test_an_engine_that_fails_in_the_middle_ends_the_stream_with_its_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(pictures: np.ndarray) -> np.ndarray:
+        if (pictures == 50).any():
+            raise EngineError("the device went away")
+        return np.eye(1, 1000, dtype=np.float32).repeat(len(pictures), 0)
+
+    monkeypatch.setitem(classifier.ENGINES, "openvino", lambda *_, **__: Run(run))
+    arrays = (np.full((9, 9, 3), number, np.uint8) for number in range(100))
+    with pytest.raises(EngineError, match="the device went away"):
+        list(Classifier("vgg16").stream(arrays))
+
+
+def test_what_is_in_the_networks_way_is_raised_before_any_picture_is_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(pictures: np.ndarray) -> np.ndarray:
+        raise EngineError("no device")
+
+    def untouched() -> Any:
+        raise AssertionError
+        yield
+
+    monkeypatch.setitem(classifier.ENGINES, "openvino", lambda *_, **__: Run(run))
+    with pytest.raises(EngineError, match="no device"):
+        Classifier("vgg16", wait=False).stream(untouched())
 
 
 def test_a_bad_picture_is_an_error_from_classify(squeezenet: Classifier) -> None:

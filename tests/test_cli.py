@@ -19,7 +19,8 @@ from PIL import Image
 
 from tests import fakes
 from topfive import blobs, classifier, images, networks, outputs, weights
-from topfive.cli import main, options
+from topfive.cli import main
+from topfive.cli import options as shared_options
 
 TOPFIVE = [sys.executable, "-m", "topfive"]
 
@@ -362,9 +363,9 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_the_commands_choices_are_the_librarys() -> None:
     command = importlib.import_module("topfive.cli.classify")
-    assert tuple(classifier.ENGINES) == options.BACKENDS
+    assert tuple(classifier.ENGINES) == shared_options.BACKENDS
     assert tuple(outputs.FORMATS) == command.FORMATS
-    assert images.MAX_PIXELS == options.MAX_PIXELS
+    assert images.MAX_PIXELS == shared_options.MAX_PIXELS
 
 
 def test_doctor_finds_the_engine_working(capsys: pytest.CaptureFixture[str]) -> None:

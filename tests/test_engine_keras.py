@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +31,64 @@ def test_many_pictures_are_answered_in_parts(weight_file: Path) -> None:
     answers = run(pictures)
     assert answers.shape == (34, 1000)
     assert np.abs(answers - answers[[0, 1] * 17]).max() < 1e-6
+
+
+class Recorder:
+    """A model that answers with each picture's first byte, and knows what it was given."""
+
+    output_shape = (None, 1)
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.busy = threading.Lock()
+
+    def predict_on_batch(self, pictures: np.ndarray) -> np.ndarray:
+        assert self.busy.acquire(blocking=False), "two at a time"
+        self.sizes.append(len(pictures))
+        time.sleep(0.001)
+        self.busy.release()
+        return pictures[:, 0, 0, :1].astype(np.float64)
+
+
+@pytest.mark.parametrize(
+    ("number", "sizes"),
+    [(0, []), (1, [1]), (2, [2]), (3, [4]), (5, [8]), (17, [32]), (32, [32]), (33, [32, 1]),
+     (70, [32, 32, 8])],
+)  # fmt: skip
+def test_parts_are_filled_up_to_few_sizes_and_only_what_was_asked_is_answered(
+    number: int, sizes: list[int]
+) -> None:
+    model = Recorder()
+    run = engine_keras.running(model)
+    pictures = np.arange(3 * number, dtype=np.uint8).reshape(number, 1, 1, 3)
+    before = pictures.copy()
+    answers = run(pictures)
+    assert model.sizes == sizes
+    assert answers.dtype == np.float32
+    assert np.array_equal(answers, pictures[:, 0, 0, :1])
+    assert np.array_equal(pictures, before)
+
+
+def test_it_says_how_it_is_fastest_and_answers_threads_one_by_one() -> None:
+    run = engine_keras.running(Recorder())
+    assert (run.batch, run.parallel()) == (engine_keras.BATCH, 1)
+    pictures = np.arange(60, dtype=np.uint8).reshape(20, 1, 1, 3)
+    with ThreadPoolExecutor(8) as pool:
+        rows = list(pool.map(lambda picture: run(picture[None])[0, 0], pictures))
+    assert rows == [*range(0, 60, 3)]
+
+
+def test_an_error_of_the_model_is_raised_and_the_next_call_answers() -> None:
+    class Failing(Recorder):
+        def predict_on_batch(self, pictures: np.ndarray) -> np.ndarray:
+            if pictures.max() == 255:
+                raise MemoryError
+            return super().predict_on_batch(pictures)
+
+    run = engine_keras.running(Failing())
+    with pytest.raises(MemoryError):
+        run(np.full((1, 1, 1, 3), 255, np.uint8))
+    assert run(np.full((1, 1, 1, 3), 7, np.uint8)) == [[7]]
 
 
 def test_no_pictures_are_no_rows(weight_file: Path) -> None:

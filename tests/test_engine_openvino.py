@@ -287,6 +287,90 @@ def test_threads_share_a_run(weight_file: Path, warm: Path) -> None:
         assert all(pool.map(ask, range(8)))
 
 
+def dense_network(weights: None = None) -> Any:
+    """A network most of whose weights are in dense layers, as VGG's."""
+    import keras
+
+    layers, first = keras.layers, keras.config.image_data_format() == "channels_first"
+    inputs = keras.Input((3, 32, 32) if first else (32, 32, 3))
+    x = layers.Conv2D(8, 3, strides=4, activation="relu", name="conv1")(inputs)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(300, activation="relu", name="fc1")(x)
+    x = layers.Dense(20, activation="softmax", name="fc2")(x)
+    return keras.Model(inputs, x, name="dense")
+
+
+@pytest.mark.parametrize("large_dense", [True, False])
+def test_both_hints_answer_alike_from_one_file_or_two(
+    large_dense: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    builder = f"{__name__}:dense_network"
+    card = replace(CARD, name="dense", builder=builder, size=32, large_dense=large_dense)
+    made = []
+
+    def spawn(card: Network, held: weights.Held, device: str, many: bool, target: Path) -> None:
+        """As in a process of its own, which would not know this card."""
+        made.append(many)
+        convert.convert(card, held.path, held.checksum, device, many, target)
+
+    monkeypatch.setattr(engine_openvino, "_spawn", spawn)
+    file = fakes.make_weights(card, tmp_path / "weights.h5")
+    pictures = fakes.pictures(6, 32)
+    one = load(card, file)(pictures)
+    many = load(card, file, throughput=True)(pictures)
+    assert made == ([False, True] if large_dense else [False])
+    assert len(cached(tmp_path)) == len(made)
+    assert caplog.text == ""
+    assert 0.1 < one.max() < 0.999, "an answer that would show a difference"
+    assert np.abs(one - many).max() < 1e-5
+    assert np.array_equal(load(card, file, throughput=True)(pictures), many)
+    assert len(made) == len(cached(tmp_path)), "found again"
+
+
+def test_throughput_takes_the_same_file_and_answers_alike(weight_file: Path, warm: Path) -> None:
+    expected = load(CARD, weight_file)(PICTURES)
+    before = {file: file.stat().st_ino for file in warm.glob("*.blob")}
+    run = load(CARD, weight_file, throughput=True)
+    assert {file: file.stat().st_ino for file in warm.glob("*.blob")} == before
+    assert np.abs(run(PICTURES) - expected).max() < 1e-5
+    assert run.batch == 1
+    assert run.parallel() >= 2
+
+
+def test_throughput_is_several_requests_as_many_as_there_are_threads(
+    weight_file: Path, warm: Path
+) -> None:
+    several = os.cpu_count() or 1
+    if several < 2:
+        pytest.skip("needs two processors")
+    one, many = (load(CARD, weight_file, throughput=many) for many in (False, True))
+    assert one.parallel() == 2
+    assert 2 < many.parallel() <= several + 1
+    assert load(CARD, weight_file, throughput=True, threads=1).parallel() == 2
+
+
+def test_threads_share_a_run_for_throughput(weight_file: Path, warm: Path) -> None:
+    run = load(CARD, weight_file, throughput=True)
+    several = fakes.pictures(8, CARD.size)
+    expected = run(several)
+    batches = [several[start : start + number] for number in (1, 2, 3) for start in range(5)]
+    with ThreadPoolExecutor(run.parallel() + 2) as pool:
+        answers = list(pool.map(run, batches))
+    places = [(start, number) for number in (1, 2, 3) for start in range(5)]
+    for (start, number), answer in zip(places, answers, strict=True):
+        assert np.array_equal(answer, expected[start : start + number])
+
+
+def test_a_request_that_fails_is_an_error_in_the_thread_that_asked(
+    weight_file: Path, warm: Path
+) -> None:
+    run = load(CARD, weight_file, throughput=True)
+    with pytest.raises(RuntimeError):
+        run(np.zeros((1, 99, 99, 3), np.uint8))
+    assert self_test.difference(run(PICTURES)) < 1e-4
+
+
 def test_no_pictures_are_no_rows(weight_file: Path, warm: Path) -> None:
     assert load(CARD, weight_file)(PICTURES[:0]).shape == (0, 1000)
 

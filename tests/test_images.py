@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 import threading
+import time
 import warnings
 import zlib
 from pathlib import Path
@@ -23,6 +24,9 @@ from tests import pictures
 from topfive import images
 from topfive.errors import PictureError
 from topfive.networks import FILTERS, FITS, NETWORKS, Recipe, choose_recipe
+
+# The tolerance that is stated at `images.DRAFT`, in levels of 255.
+MEAN, MOST = 0.7, 10
 
 COLOURS = pictures.colours()
 PNG = pictures.encode(COLOURS, "PNG")
@@ -369,3 +373,98 @@ def test_crop_is_resize_then_centre_crop_on_real_photographs(shared: Path) -> No
     for file in sorted((shared / "images").glob("*.JPEG"))[::8]:
         picture = images.decode(file.read_bytes())
         assert (images.fit(picture, 224, recipe) == plain_crop(picture, 224, recipe)).all()
+
+
+def enlarged(file: Path, short_side: int, part: int, kind: str = "RGB") -> bytes:
+    """Return a photograph as a camera's JPEG: its short side at least so long, both sides
+    divisible by `part`."""
+    with Image.open(file) as picture:
+        scale = short_side / min(picture.size)
+        width, height = (-(-round(side * scale) // part) * part for side in picture.size)
+        large = picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+    if kind == "noise":  # a camera's: without it there is nothing finer than the enlargement
+        noise = np.random.default_rng(0).normal(0, 12, (height, width, 1)).astype(np.int16)
+        large = Image.fromarray(np.clip(np.asarray(large) + noise, 0, 255).astype(np.uint8))
+    elif kind != "RGB":
+        large = large.convert(kind)
+    return pictures.encode(large, "JPEG", quality=92)
+
+
+DRAFTED = [
+    (224, Recipe("crop", "bicubic", 256)), (227, Recipe("stretch", "bicubic", 256)),
+    (299, Recipe("crop", "lanczos", 342)), (224, Recipe("pad", "bilinear", 256)),
+    (224, Recipe("stretch", "hamming", 256)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["RGB", "noise", "L", "CMYK"])
+@pytest.mark.parametrize("part", [2, 4])
+def test_a_drafts_square_is_the_wholes_to_the_stated_tolerance(
+    shared: Path, part: int, kind: str
+) -> None:
+    photographs = sorted((shared / "images").glob("*.JPEG"))
+    for number, (size, recipe) in enumerate(DRAFTED):
+        side = images.draft_side(size, recipe)
+        assert side is not None
+        data = enlarged(photographs[31 * number + 5], part * side, part, kind)
+        whole, true_size = images.decode_with_size(data)
+        draft, same_size = images.decode_with_size(data, draft=side)
+        assert true_size == same_size == whole.size
+        assert draft.size == (whole.width // part, whole.height // part)
+        expected = images.fit(whole, size, recipe)
+        difference = np.abs(images.fit(draft, size, recipe).astype(int) - expected)
+        assert difference.mean() <= MEAN
+        assert difference.max() <= MOST
+
+
+def test_a_draft_takes_less_time(shared: Path) -> None:
+    data = enlarged(next((shared / "images").glob("*.JPEG")), 3_632, 4)
+
+    def seconds(draft: int | None) -> float:
+        start = time.perf_counter()
+        images.decode_with_size(data, draft=draft)
+        return time.perf_counter() - start
+
+    assert min(seconds(908) for _ in range(3)) < 0.8 * min(seconds(None) for _ in range(3))
+
+
+@settings(max_examples=60, deadline=None)
+@given(width=st.integers(1, 1200), height=st.integers(1, 1200), side=st.integers(1, 300))
+def test_a_draft_divides_the_sides_evenly_and_keeps_enough(
+    width: int, height: int, side: int
+) -> None:
+    data = pictures.encode(Image.new("L", (width, height)), "JPEG")
+    draft, whole = images.decode_with_size(data, draft=side)
+    assert whole == (width, height)
+    part = width // draft.width
+    assert (draft.width * part, draft.height * part) == whole
+    assert part == 1 or min(draft.size) >= side
+    assert part == 8 or any(n % (2 * part) for n in whole) or min(whole) < 2 * part * side
+
+
+@pytest.mark.parametrize("filter", ["nearest", "box"])
+@pytest.mark.parametrize("fit", FITS)
+def test_a_filter_that_takes_whole_pixels_has_no_draft(filter: str, fit: str) -> None:
+    assert images.draft_side(224, Recipe(fit, filter, 256)) is None
+
+
+def test_a_crop_is_drafted_from_its_short_side() -> None:
+    assert images.draft_side(224, Recipe("crop", "bicubic", 256)) == images.DRAFT * 256
+    assert images.draft_side(224, Recipe("crop", "bicubic", 200)) == images.DRAFT * 224
+    assert images.draft_side(224, Recipe("stretch", "bicubic", 256)) == images.DRAFT * 224
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF"])
+def test_only_a_jpeg_is_drafted(format: str) -> None:
+    data = pictures.encode(pictures.colours(640, 480), format)
+    assert images.decode_with_size(data, draft=60)[0].size == (640, 480)
+
+
+def test_a_draft_is_refused_by_the_size_of_the_whole() -> None:
+    data = pictures.encode(pictures.colours(640, 480), "JPEG")
+    with pytest.raises(PictureError, match="640 x 480 pixels are over the limit"):
+        images.decode_with_size(data, max_pixels=300_000, draft=60)
+    cut = data[: len(data) // 2]
+    with pytest.raises(PictureError) as caught:
+        images.decode_with_size(cut, draft=60)
+    assert caught.value.kind == "broken"

@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests import fakes
-from topfive import keras_models, weight_formats
+from topfive import convert, keras_models, weight_formats
 from topfive.errors import WeightsError
 from topfive.networks import NETWORKS, Network
 from topfive.weight_formats import HDF5_MAGIC, ZIP_MAGIC
@@ -168,6 +168,72 @@ def test_settings_of_the_users_keras_do_not_reach_a_network(
     finally:
         keras.config.set_floatx("float32")
         keras.config.set_image_data_format("channels_last")
+
+
+# One of each kind; every network is compared with Keras where it is compiled.
+TURNED = ("squeezenet", "squeezenet_v1.1", "mobilenet", "resnet50", "efficientnetb0")
+
+
+@pytest.mark.parametrize("name", TURNED)
+def test_with_its_channels_first_a_network_answers_the_same(name: str, tmp_path: Path) -> None:
+    network = NETWORKS[name]
+    file = fakes.make_weights(network, tmp_path / network.weights.name)
+    model = keras_models.build(network, file)
+    turned = keras_models.for_openvino(model, network)
+    assert turned.layers[-1].input_shape == (None, 3, network.size, network.size)
+    assert turned.input_shape == model.input_shape
+    assert keras.config.image_data_format() == "channels_last"
+    picture = fakes.pictures(1, network.size, seed=11)
+    expected = compute(model, picture, tmp_path)
+    assert 0.002 < expected.max() < 0.999, "an answer that would show a difference"
+    assert np.abs(compute(turned, picture, tmp_path) - expected).max() < 1e-4
+    keras.backend.clear_session()
+
+
+@pytest.mark.parametrize("name", [n for n in NETWORKS if not NETWORKS[n].channels_first])
+def test_a_network_that_keras_cannot_turn_is_left_as_it_is(name: str) -> None:
+    model = object()
+    assert keras_models.for_openvino(model, NETWORKS[name]) is model
+
+
+def transpositions(model: Any) -> int:
+    """Count what is left of them in the compiled graph."""
+    graph = convert.exported(model)
+    compiled = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    nodes = compiled.get_runtime_model().get_ops()
+    return [node.get_rt_info()["layerType"] for node in nodes].count("Transpose")
+
+
+def test_the_compiled_graph_is_nearly_free_of_transpositions() -> None:
+    network = NETWORKS["resnet50"]
+    model = keras_models.with_scaling(bare(network), network)
+    assert transpositions(model) > 50, "what it is about"
+    assert transpositions(keras_models.for_openvino(model, network)) <= 2
+
+
+def test_channels_come_last_again_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def fail(weights: None) -> None:
+        seen.append(keras.config.image_data_format())
+        raise MemoryError
+
+    model = keras_models.with_scaling(bare(), SQUEEZENET)
+    monkeypatch.setattr("topfive.squeezenet.squeezenet_v1_0", fail)
+    for _ in range(2):
+        with pytest.raises(MemoryError):
+            keras_models.for_openvino(model, SQUEEZENET)
+    assert seen == ["channels_first"] * 2
+    assert keras.config.image_data_format() == "channels_last"
+
+
+def test_a_built_network_has_its_channels_last_whatever_was_built_before(squeezenet: Path) -> None:
+    first = keras_models.build(SQUEEZENET, squeezenet)
+    turned = keras_models.for_openvino(first, SQUEEZENET)
+    again = keras_models.build(SQUEEZENET, squeezenet)
+    assert again.layers[-1].input_shape == (None, 227, 227, 3)
+    assert same(first, again)
+    assert same(first, turned)
 
 
 def save_legacy(model: Any, file: Path) -> None:

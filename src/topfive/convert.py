@@ -65,7 +65,7 @@ def convert(
         with blobs.writing(target, identity) as stream:
             compiled.export_model(stream)
         del compiled
-        run = engine_openvino.open_blob(blobs.Reading(identity, target))
+        run = engine_openvino.open_blob(blobs.Reading(identity, target), throughput=throughput)
         if run is None:
             raise EngineError(f"{target} went away")
         prove(network, expected.result(), run(pictures))

@@ -48,6 +48,7 @@ def for_openvino(model: Any, network: Network) -> Any:
     body = _body(network, "channels_first")
     for variable, known in zip(body.weights, model.layers[-1].weights, strict=True):
         variable.assign(known)
+    _finish(body)
     return with_scaling(body, network)
 
 
@@ -152,6 +153,10 @@ def _load_hdf5(model: Any, file: Path) -> None:
         else:
             places = dict(_keras3_places(model, "layers"))
             _assign(places.values(), weight_formats.keras3_tensors(content, list(places)))
+    _finish(model)
+
+
+def _finish(model: Any) -> None:
     for layer in model.layers:
         if hasattr(layer, "finalize_state"):  # Normalization computes with copies
             layer.finalize_state()

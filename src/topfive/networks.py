@@ -220,7 +220,7 @@ NETWORKS: dict[str, Network] = {
             EFFICIENTNET, CROP_256,
             WeightFile("https://storage.googleapis.com/keras-applications/efficientnetb0.h5",
                        "md5:902e53a9f72be733fc0bcb005b3ebbac", 21_834_768, _APACHE),
-            77.1, 93.3, 5_330_571, 82, 2019, "arXiv:1905.11946", channels_first=False,
+            77.1, 93.3, 5_330_571, 82, 2019, "arXiv:1905.11946",
         ),
         Network(
             "convnext_tiny", "ConvNeXtTiny", "keras.applications:ConvNeXtTiny", 224, INSIDE,

@@ -33,7 +33,8 @@ def stream(
 
     `prepare` works in `readers` threads; what it returned goes to `answer`, up to `batch` at
     a time in `parallel` threads. The sources are drawn by the caller's own thread, as many
-    ahead as keeps all threads at work. What any of them raises ends it.
+    ahead as keeps all threads at work. What any of them raises ends it; what `sources`
+    raises, after the rows of the sources before it.
     """
     readers = readers or READERS
     reading, answering = ThreadPoolExecutor(readers), ThreadPoolExecutor(parallel)
@@ -61,6 +62,14 @@ def stream(
         except BaseException as error:
             done.put((some[0][0], error))
 
+    failed: list[Exception] = []
+
+    def drawn() -> Iterator[Source]:
+        try:
+            yield from sources
+        except Exception as error:
+            failed.append(error)
+
     waiting: dict[int, Source] = {}
     ready: dict[int, Row] = {}
     following = 0
@@ -80,13 +89,15 @@ def stream(
 
     window = 2 * (readers + parallel * batch)
     try:
-        for number, source in enumerate(sources):
+        for number, source in enumerate(drawn()):
             waiting[number] = source
             reading.submit(read_one, number, source)
             while not done.empty() or len(waiting) >= window:
                 yield from collect()
         while waiting:
             yield from collect()
+        if failed:
+            raise failed[0]
     finally:
         # Whoever stops in the middle does not wait for a slow server.
         reading.shutdown(wait=False, cancel_futures=True)

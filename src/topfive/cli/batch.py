@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from topfive.cli import options
-from topfive.errors import OutputError, PictureError, TopfiveError
+from topfive.errors import PictureError, TopfiveError
 
 if TYPE_CHECKING:
     from topfive.journal import Summary
@@ -120,10 +120,9 @@ def batch(
                 listener=Terminal(),
                 **chosen,
             )
-        except (KeyboardInterrupt, OutputError):
-            if shown.found + shown.done:
-                kept = f"{shown.found + shown.done:,} pictures are done"
-                print(f"topfive: {kept}; the same command goes on from there", file=sys.stderr)
+        except KeyboardInterrupt:
+            done = f"topfive: {shown.found + shown.done:,} pictures are done"
+            print(f"{done}; the same command goes on from there", file=sys.stderr)
             raise
     if not quiet:
         show(summary, shown)
