@@ -84,9 +84,9 @@ def test_there_is_one_row_a_source_in_their_order(
     assert summary.failures == {"not-a-picture": 1}
     classifier = Classifier(NETWORK, weights=weight_file)
     for row in rows:
-        alone = classifier.answer(row["source"]).to_dict()
+        alone: dict[str, Any] = classifier.answer(row["source"]).to_dict()
         assert row["error"] == alone.get("error")
-        for mine, theirs in zip(row["predictions"], alone.get("predictions", ()), strict=True):  # type: ignore[arg-type]
+        for mine, theirs in zip(row["predictions"], alone.get("predictions", ()), strict=True):
             assert mine["label"] == theirs["label"]
             assert mine["probability"] == pytest.approx(theirs["probability"], abs=1e-5)
     assert not journal_file(tmp_path / "rows.jsonl").exists()

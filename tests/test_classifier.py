@@ -318,7 +318,7 @@ def test_an_engine_is_given_its_batches_and_no_more_calls_than_it_takes(
 ) -> None:
     sizes, lock, busy, most = [], threading.Lock(), [0], [0]
 
-    def run(pictures: np.ndarray) -> np.ndarray:
+    def run(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         with lock:
             sizes.append(len(pictures))
             busy[0] += 1
@@ -327,7 +327,7 @@ def test_an_engine_is_given_its_batches_and_no_more_calls_than_it_takes(
         with lock:
             busy[0] -= 1
         # Each picture's own answer: its first byte is the class.
-        return (pictures[:, 0, 0, :1] == np.arange(1000)).astype(np.float32)
+        return np.equal(pictures[:, 0, 0, :1], np.arange(1000)).astype(np.float32)
 
     engine = Run(run, batch=4, parallel=lambda: 2)
     monkeypatch.setitem(classifier.ENGINES, "openvino", lambda *_, **__: engine)

@@ -11,6 +11,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def collect(folder: Path) -> list[Source]:
         Source("", ""),
         Source("nul", "nul\0"),
         Source("closed", "http://127.0.0.1:1/x.jpg"),
-        *(Source(name, content) for name, content in archives.members(f"{folder}/some.tar", 1 << 20)),
+        *starmap(Source, archives.members(f"{folder}/some.tar", 1 << 20)),
     ]  # fmt: skip
 
 
@@ -70,22 +71,16 @@ def run_on_two_nodes(folder: Path, options: dict[str, Any]) -> None:
     """
     from ray.cluster_utils import Cluster
 
-    from topfive import ray_session
-
     nodes = Cluster(True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     other = nodes.add_node(num_cpus=1)
     nodes.wait_for_nodes()
     cluster.BLOCK, first_chunk = BLOCK, cluster.FIRST_CHUNK
 
-    def answer(
-        name: str, times: int, event: Callable[[], None] | None = None, **how: Any
-    ) -> None:
+    def answer(name: str, times: int, event: Callable[[], None] | None = None, **how: Any) -> None:
+        rows: list[Any] = []
+        sources = iter(collect(folder) * times)
         try:
-            rows: list[Any] = []
-            for source, row in cluster.rows(
-                iter(collect(folder) * times), options | how.pop("options", {}), 5,
-                nodes.address, **how,
-            ):  # fmt: skip
+            for source, row in cluster.rows(sources, options, 5, nodes.address, **how):
                 if event and not rows:
                     event()
                 rows.append([source.name, fingerprint(row)])
@@ -96,19 +91,218 @@ def run_on_two_nodes(folder: Path, options: dict[str, Any]) -> None:
     cluster.FIRST_CHUNK, cluster.CHUNK_SECONDS = 16, 0  # a pool for each 32 sources
     answer("chunks", 1)
     cluster.FIRST_CHUNK = first_chunk
-    answer("unordered", 1, ordered=False)
-    answer("missing", 1, options={"weights": missing_there(folder, options)})
-    answer("killed worker", 8, kill_a_worker)
+    answer("killed worker", 8, kill_a_worker, ordered=False)
     answer("killed node", 8, lambda: nodes.remove_node(other, allow_graceful=False))
-    cluster.__version__ = "0.0"
+    answer("fault", 1, readers="many")
+    cluster.__version__ = "0.0"  # type: ignore[attr-defined]
     answer("version", 1)
-    ray_session.__doc__ = None
     nodes.shutdown()
 
 
 def kill_a_worker() -> None:
     import ray
 
-    actors = ray._private.state.actors().values()
-    alive = [one["Pid"] for one in actors if one["State"] == "ALIVE" and "Answerer" in one["ActorClassName"]]
-    os.kill(alive[0], signal.SIGKILL)
+    actors = [one for one in ray._private.state.actors().values() if one["State"] == "ALIVE"]
+    os.kill(
+        next(one["Pid"] for one in actors if "Answerer" in one["ActorClassName"]), signal.SIGKILL
+    )
+
+
+@pytest.fixture(scope="session")
+def options(weight_file: Path) -> dict[str, Any]:
+    return {"network": NETWORK, "weights": str(weight_file), "ancestors": ["dog"]}
+
+
+@pytest.fixture(scope="session")
+def answers(
+    tmp_path_factory: pytest.TempPathFactory, options: dict[str, Any], compiled: Path
+) -> Callable[[str], list[Any]]:
+    """What two nodes answered, by the name of the way."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("needs Ray")
+    folder = tmp_path_factory.mktemp("sources")
+    for number, pixels in enumerate(fakes.pictures(15, 120)):
+        Image.fromarray(pixels).save(folder / f"{number:02}.jpg")
+    with tarfile.open(folder / "some.tar", "w") as tar:
+        tar.add(folder / "03.jpg", "member.jpg")
+    code = f"from tests.test_cluster import *; run_on_two_nodes(Path({str(folder)!r}), {options!r})"
+    done = run_python(code, compiled)
+    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOPFIVE_CACHE", str(compiled))
+        whole = {times: expected(folder, options, times) for times in (1, 8)}
+    (folder / "whole.json").write_text(json.dumps(whole[1]))
+    (folder / "whole 8.json").write_text(json.dumps(whole[8]))
+    return lambda name: json.loads((folder / f"{name}.json").read_text())
+
+
+def run_python(code: str, cache: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=False,
+        env={**os.environ, "TOPFIVE_CACHE": str(cache), **environment},
+    )  # fmt: skip
+
+
+def test_two_nodes_answer_row_for_row_what_one_process_does(
+    answers: Callable[[str], list[Any]],
+) -> None:
+    whole = answers("whole")
+    assert answers("chunks") == whole
+    rows = [json.loads(row) for _, row in whole]
+    assert sum(row["error"] is None for row in rows) == 20
+    assert {row["error"]["kind"] for row in rows if row["error"]} == {
+        "not-a-picture", "unsupported", "missing", "unreadable", "download",
+    }  # fmt: skip
+
+
+def test_unordered_and_with_a_worker_killed_the_rows_are_the_same(
+    answers: Callable[[str], list[Any]],
+) -> None:
+    assert sorted(answers("killed worker")) == sorted(answers("whole 8"))
+
+
+def test_with_a_node_killed_the_rows_are_the_same(answers: Callable[[str], list[Any]]) -> None:
+    assert answers("killed node") == answers("whole 8")
+
+
+def test_a_fault_in_an_actor_is_not_swallowed(answers: Callable[[str], list[Any]]) -> None:
+    kind, message = answers("fault")
+    assert kind != "EngineError"
+    assert "TypeError" in message
+
+
+def test_a_node_with_another_topfive_is_refused(answers: Callable[[str], list[Any]]) -> None:
+    kind, message = answers("version")
+    assert kind == "EngineError"
+    assert "is installed; expected 0.0" in message
+
+
+@needs_ray
+def test_ray_on_this_machine_alone_writes_the_same_file(
+    weight_file: Path, warm: Path, tmp_path: Path, photograph: Path
+) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    line = [sys.executable, "-m", "topfive", "batch", str(photograph), str(tmp_path / "bad.jpg"),
+            "-m", NETWORK, "--weights", str(weight_file), "-q", "-o"]  # fmt: skip
+    done = subprocess.run(
+        [*line, str(tmp_path / "ray.jsonl"), "--ray", "local"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    subprocess.run([*line, str(tmp_path / "plain.jsonl")], check=False)
+    files = [(tmp_path / name).read_text().splitlines() for name in ("ray.jsonl", "plain.jsonl")]
+    ray, plain = ([fingerprint(json.loads(row)) for row in rows] for rows in files)
+    assert ray == plain
+    assert len(plain) == 2
+
+
+@needs_ray
+def test_an_interrupted_run_leaves_no_process_behind(
+    weight_file: Path, warm: Path, tmp_path: Path, photograph: Path
+) -> None:
+    names = (str(photograph) + "\0") * 100_000
+    output = tmp_path / "rows.jsonl"
+    line = [sys.executable, "-m", "topfive", "batch", "-0", "-m", NETWORK, "--weights",
+            str(weight_file), "-q", "-o", str(output), "--ray", "local"]  # fmt: skip
+    (tmp_path / "names").write_text(names)
+    with (tmp_path / "names").open() as stdin:
+        process = subprocess.Popen(
+            line, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            start_new_session=True, env={**os.environ, "TOPFIVE_TEST_RUN": str(tmp_path)},
+        )  # fmt: skip
+    try:
+        wait_for(lambda: any("MapWorker" in command for command in commands(tmp_path)))
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "topfive: interrupted"
+    wait_for(lambda: not commands(tmp_path))
+
+
+def commands(mark: Path) -> list[str]:
+    """The command lines of the processes that inherited a mark in their environment."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"TOPFIVE_TEST_RUN={mark}\0".encode() in (entry / "environ").read_bytes():
+                found.append((entry / "cmdline").read_text())
+        except OSError:  # gone, or not ours
+            continue
+    return found
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+@needs_ray
+def test_without_a_cluster_auto_is_one_line(
+    options: dict[str, Any], warm: Path, tmp_path: Path
+) -> None:
+    code = f"""
+import functools
+import ray._private.services as services
+from topfive import cluster, sources
+services.find_gcs_addresses = functools.cache(frozenset)  # others' on this machine
+try:
+    next(cluster.rows([sources.from_object("x.jpg")], {options!r}, 5, "auto"))
+except cluster.EngineError as error:
+    print(error)
+"""
+    done = run_python(code, warm, RAY_TMPDIR=str(tmp_path), RAY_ADDRESS="")
+    assert done.stdout.startswith("no Ray cluster runs here: start one with `ray start --head`")
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""
+
+
+@needs_ray
+@pytest.mark.parametrize(
+    ("address", "error"),
+    [("127.0.0.1:1", EngineError), ("nowhere", UsageError), ("ray://127.0.0.1:1", UsageError)],
+)
+def test_an_address_without_a_cluster_is_refused_at_once(
+    address: str, error: type[Exception], options: dict[str, Any], warm: Path
+) -> None:
+    found = cluster.rows([Source("x.jpg", Path("x.jpg"))], options, 5, address)
+    with pytest.raises(error, match=address):
+        next(found)
+
+
+def test_without_ray_its_extra_is_named(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    found = cluster.rows([Source("x.jpg", Path("x.jpg"))], options, 5, "local")
+    with pytest.raises(MissingExtraError, match=r"pip install 'topfive\[ray\]'"):
+        next(found)
+
+
+def test_where_there_is_nothing_to_do_nothing_is_started() -> None:
+    assert list(cluster.rows([], {"network": "no such"}, 5, "nowhere")) == []
+
+
+def test_chunks_are_bounded_in_number_and_in_bytes(
+    squeezenet: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(cluster, "CHUNK_BYTES", 350)
+    drawn = 0
+
+    def endless() -> Iterator[Source]:
+        nonlocal drawn
+        while True:
+            drawn += 1
+            yield Source(str(drawn), bytes(60))
+
+    sources = endless()
+    found, blocks = cluster._draw(sources, 3, squeezenet)
+    assert [source.name for source in found.values()] == ["1", "2", "3"]
+    assert [block.num_rows for block in blocks] == [2, 1]
+    found, blocks = cluster._draw(sources, 100, squeezenet)
+    assert drawn == 3 + len(found) == 9
+    assert [block.num_rows for block in blocks] == [2, 2, 2]

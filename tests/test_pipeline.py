@@ -277,15 +277,22 @@ def test_a_row_missing_from_an_answer_is_an_error() -> None:
 
 def test_closing_does_not_wait_for_a_slow_read_and_its_threads_end() -> None:
     before, slow = threading.active_count(), threading.Event()
-    begun = []
+    drawn, begun = [], []
+
+    def draw() -> Iterator[Source]:
+        for source in sources(100):
+            drawn.append(source)
+            yield source
 
     def wait_for_others(source: Source) -> Prepared:
         begun.append(source)
         if source.content > 0:
             slow.wait(PATIENCE)
+        else:
+            wait_until(lambda: len(drawn) == 10)
         return prepare(source)
 
-    rows = stream(sources(100), wait_for_others)
+    rows = stream(draw(), wait_for_others)
     assert within_patience(lambda: next(rows))[0].content == 0
     start = time.monotonic()
     rows.close()  # type: ignore[attr-defined]

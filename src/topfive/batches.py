@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from topfive import (
     __version__,
+    cluster,
     conditions,
     hierarchy,
     labels,
     places,
+    ray_session,
     sources,
     tables,
 )
@@ -41,7 +43,7 @@ class Placement:
 
 
 def batch(
-    pictures: str | Iterable[Picture | Source],
+    pictures: str | PathLike[str] | Iterable[Picture | Source],
     output: str | PathLike[str],
     network: str | Network = DEFAULT_NETWORK,
     *,
@@ -82,7 +84,11 @@ def batch(
         nodes = hierarchy.load(labels.load(card.labels))
     wanted = [conditions.parse(text, nodes) for text in where]
     ancestors = list(options.pop("ancestors", ()))
+    if isinstance(pictures, (str, PathLike)):
+        pictures = [pictures]
     arguments = _arguments(pictures)
+    if ray is not None:
+        ray_session.check_installed()
     if watch and arguments is None:
         raise UsageError("only named sources, as folders are, can be watched")
     if placement and arguments is not None:
@@ -102,8 +108,6 @@ def batch(
 
     def rows(found: Iterable[Source]) -> Iterator[tuple[Source, Mapping[str, Any]]]:
         if ray is not None:
-            from topfive import cluster
-
             how = {**options, "network": card}
             return cluster.rows(found, how, top, ray, ordered=ordered, readers=readers)
         answered = classifier.rows(found, top, ordered=ordered, readers=readers)
@@ -143,8 +147,6 @@ def journal_file(output: Path) -> Path:
 
 def _arguments(pictures: object) -> list[str] | None:
     """Return what names sources as a command's arguments do, None if they are something else."""
-    if isinstance(pictures, (str, PathLike)):
-        pictures = [pictures]
     if isinstance(pictures, Sequence) and all(isinstance(p, (str, PathLike)) for p in pictures):
         return [fsdecode(picture) for picture in pictures]
     return None

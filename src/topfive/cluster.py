@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # A block is what an actor is given at a time, and what is done again when its process dies.
 BLOCK, BLOCK_BYTES = 64, 16 << 20
-# Ray Data ends its actors with each chunk, and to start others takes some 4 s. Chunks take
+# Ray Data ends its actors with each chunk, and to start others takes 1 to 4 s. Chunks take
 # long enough to keep that under 2 %, within what the driver's memory bears.
 FIRST_CHUNK = 4096  # sources, for each actor
 CHUNK_SECONDS = 300

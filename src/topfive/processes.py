@@ -12,6 +12,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+M_MMAP_THRESHOLD = -3  # of malloc.h
+LARGE = 1 << 18  # bytes
+
 
 def skip_openvino_converter() -> None:
     """Keep OpenVINO from importing its converter, in a process of our own.
@@ -29,6 +32,20 @@ def run_module(module: str, *arguments: str) -> subprocess.CompletedProcess[str]
     path = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": path}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def return_memory() -> None:
+    """Have glibc give large blocks back as they are freed, in a process of our own.
+
+    Otherwise decoded pictures of many sizes leave holes in each thread's memory, which
+    grows for as long as the process runs.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        library = ctypes.CDLL(None)
+        if hasattr(library, "mallopt"):  # other C libraries have none
+            library.mallopt(M_MMAP_THRESHOLD, LARGE)
 
 
 class Background(Generic[T]):

@@ -21,15 +21,6 @@ SETTLED = 2.0  # seconds since a file changed last, from which on it is taken fo
 POLL = 1.0  # least seconds between two looks for new files
 SHARE = 10  # looking, and writing the output, take one part of that many of the time
 
-SETTLED = 2.0  # seconds since a file changed last, from which on it is taken for complete
-POLL = 1.0  # least seconds between two looks for new files
-SHARE = 10  # looking, and writing the output, take one part of that many of the time
-
-# `found` pictures have their rows from earlier runs.
-Begin = Callable[[int], None]
-# A row, as `Row.to_dict` makes it, is in the journal; why its picture could not be placed.
-Report = Callable[[Mapping[str, Any], PictureError | None], None]
-
 
 class Listener:
     """Hears what a run does; what is of interest is overridden."""

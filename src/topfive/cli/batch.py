@@ -13,6 +13,7 @@ import click
 
 from topfive.cli import options
 from topfive.errors import PictureError, TopfiveError
+from topfive.processes import return_memory
 
 if TYPE_CHECKING:
     from topfive.journal import Summary
@@ -90,6 +91,7 @@ def batch(
     from topfive.progress import show_pictures
     from topfive.runs import Listener
 
+    return_memory()
     counted: list[int | None] = []
 
     def count() -> None:
