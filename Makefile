@@ -34,6 +34,7 @@ benchmark: $(DEVELOP)
 benchmark-folder: $(DEVELOP)
 	$(BIN)/python -m benchmarks.folder
 	$(BIN)/python -m benchmarks.flat_memory
+	$(BIN)/python -m benchmarks.cluster
 
 clean:
 	rm -rf .venv build *.egg-info src/*.egg-info .coverage .*_cache

@@ -162,7 +162,15 @@ def _answer(
                 yield waiting.pop(number), json.loads(text)
     except (ray.exceptions.RayTaskError, UserCodeException):
         raise  # a fault of topfive's own
-    except (ray.exceptions.RayError, ExecutionTimeoutError) as error:
+    except ExecutionTimeoutError as error:
+        raise EngineError(
+            f"no row from the Ray cluster for {PATIENCE // 60} minutes: its CPUs are taken, or a "
+            "picture kills the process that reads it"
+        ) from error
+    except ray.exceptions.ActorDiedError as error:  # its last line is the reason
+        reason = str(error).strip().splitlines()[-1]
+        raise EngineError(f"an actor of the Ray cluster cannot start: {reason}") from error
+    except ray.exceptions.RayError as error:
         raise EngineError(f"the Ray cluster cannot go on: {ray_session.line(error)}") from error
     if waiting:
         raise EngineError(f"Ray returned no row for {len(waiting):,} sources")

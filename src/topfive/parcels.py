@@ -70,7 +70,7 @@ def _content(source: Source, recipe: Recipe, max_pixels: int) -> tuple[str, byte
     if isinstance(content, bytes):
         return BYTES, content
     if isinstance(content, str) and (
-        not content or sources._is_url(content) or buckets.is_address(content)
+        not content or sources.is_url(content) or buckets.is_address(content)
     ):
         return ADDRESS, _encode(content)
     if isinstance(content, (str, os.PathLike)):

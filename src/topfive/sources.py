@@ -59,7 +59,7 @@ class Source:
             return content.read(MAX_BYTES)
         if isinstance(content, str) and content == STDIN:
             return _read_stdin()
-        if isinstance(content, str) and _is_url(content):
+        if isinstance(content, str) and is_url(content):
             return _download(content)
         return _read_file(content) if isinstance(content, (str, os.PathLike)) else content
 
@@ -141,7 +141,7 @@ def _find(
         if lists.is_list(argument):
             lists.open_list(argument).close()  # not after hours with what comes before it
     for argument in arguments:
-        if argument == STDIN or _is_url(argument):
+        if argument == STDIN or is_url(argument):
             yield Source(argument, argument)
         elif buckets.is_address(argument):
             yield _Many(argument, BUCKET)
@@ -161,7 +161,7 @@ def _find(
 
 
 def _name(name: str) -> Source | _Many:
-    if _is_url(name):
+    if is_url(name):
         return Source(name, name)
     if buckets.is_address(name):
         buckets.check(name)
@@ -245,5 +245,5 @@ def _too_large() -> PictureError:
     return PictureError("too-large", f"over the limit of {MAX_BYTES:,} bytes")
 
 
-def _is_url(text: str) -> bool:
+def is_url(text: str) -> bool:
     return text.lower().startswith(("http://", "https://"))
