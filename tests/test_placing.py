@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from tests.test_journal import small_disk  # noqa: F401  a fixture
 from topfive import hierarchy, labels, places, placing
 from topfive.errors import OutputError, PictureError, UsageError
 from topfive.journal import Journal
@@ -274,7 +273,7 @@ def test_a_picture_that_cannot_be_placed_is_said_and_counted(
 
 
 def test_a_full_disk_stops_the_run_and_it_goes_on_when_there_is_room(
-    small_disk: Path,  # noqa: F811
+    small_disk: Path,
     journal: Journal,
     picture: Path,
 ) -> None:

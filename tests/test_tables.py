@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from tests.test_journal import small_disk  # noqa: F401  a fixture
 from topfive import tables
 from topfive.errors import MissingExtraError, OutputError, UsageError
 from topfive.results import Classification, Failure, Prediction, Row, Statement
@@ -155,7 +154,7 @@ def test_an_error_in_the_middle_leaves_the_old_file_and_nothing_else(
 
 
 @ALL
-def test_a_full_disk_is_one_line_and_leaves_nothing(small_disk: Path, suffix: str) -> None:  # noqa: F811
+def test_a_full_disk_is_one_line_and_leaves_nothing(small_disk: Path, suffix: str) -> None:
     rows = (GOOD | {"sha256": f"{number**40:x}"} for number in range(200_000))
     with pytest.raises(OutputError, match="the disk is full; make room") as caught:
         write(small_disk / f"rows{suffix}", rows)
