@@ -96,7 +96,7 @@ class Run:
 
 def _is_settled(source: Source) -> bool:
     """Whether a file is no longer being written, as far as its time tells."""
-    if isinstance(source.content, PictureError):  # an empty folder, for now
+    if isinstance(source.content, PictureError):  # an empty folder may fill
         return False
     if not isinstance(source.content, Path):
         return True
