@@ -25,7 +25,7 @@ def main() -> None:
     import numpy as np
     import openvino
 
-    from topfive import convert, engine_openvino, images, keras_models
+    from topfive import blobs, convert, devices, images, keras_models
     from topfive.networks import choose_recipe, find_network
 
     network = find_network(options.network)
@@ -39,7 +39,7 @@ def main() -> None:
     for name, kind in models.items():
         graph = convert.exported(kind)
         openvino.serialize(graph, options.target / f"{name}.xml")
-        compiled = openvino.Core().compile_model(graph, "CPU", engine_openvino.THROUGHPUT)
+        compiled = devices.compile_graph(graph, blobs.Target(throughput=True))
         rows = [compiled(square[np.newaxis])[0][0] for square in squares]
         print_answers(name, ((int(row.argmax()), float(row.max())) for row in rows))
 

@@ -35,6 +35,7 @@ def private_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's own weights, cache or settings."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setenv("TOPFIVE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TOPFIVE_DATA", str(tmp_path / "data"))
     monkeypatch.delenv("TOPFIVE_MIRROR", raising=False)
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from topfive import blobs
+from topfive.blobs import Target
 from topfive.networks import NETWORKS
 
 BLOB = bytes(range(256)) * 100
@@ -94,27 +95,31 @@ def test_any_cut_is_noticed(tmp_path_factory: pytest.TempPathFactory, length: in
 def test_every_part_of_the_identity_makes_another_file() -> None:
     card = NETWORKS["vgg16"]
     identities = [
-        blobs.identity(card, "md5:1", "CPU"),
-        blobs.identity(card, "md5:2", "CPU"),
-        blobs.identity(card, "md5:1", "GPU"),
-        blobs.identity(replace(card, size=225), "md5:1", "CPU"),
-        blobs.identity(replace(card, scaling=NETWORKS["xception"].scaling), "md5:1", "CPU"),
-        blobs.identity(NETWORKS["vgg19"], "md5:1", "CPU"),
-        blobs.identity(card, "md5:1", "CPU", throughput=True),
-        {**blobs.identity(card, "md5:1", "CPU"), "precision": "int8"},
+        blobs.identity(card, "md5:1", Target()),
+        blobs.identity(card, "md5:2", Target()),
+        blobs.identity(card, "md5:1", Target("GPU")),
+        blobs.identity(replace(card, size=225), "md5:1", Target()),
+        blobs.identity(replace(card, scaling=NETWORKS["xception"].scaling), "md5:1", Target()),
+        blobs.identity(NETWORKS["vgg19"], "md5:1", Target()),
+        blobs.identity(card, "md5:1", Target(throughput=True)),
+        blobs.identity(card, "md5:1", Target(precision="bf16")),
+        blobs.identity(card, "md5:1", Target(precision="int8", graph=("sha256:1", "sha256:2"))),
+        blobs.identity(card, "md5:1", Target(precision="int8", graph=("sha256:1", "sha256:3"))),
     ]
     assert len({blobs.path(identity) for identity in identities}) == len(identities)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_only_large_dense_layers_have_a_second_file_for_throughput(name: str) -> None:
-    one, many = (blobs.identity(NETWORKS[name], "md5:1", "CPU", many) for many in (False, True))
+    one, many = (
+        blobs.identity(NETWORKS[name], "md5:1", Target(throughput=many)) for many in (False, True)
+    )
     assert (blobs.path(one) == blobs.path(many)) == (name not in ("vgg16", "vgg19"))
     assert not many["dense_in_place"]
 
 
 def test_a_blob_of_another_conversion_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    identity = blobs.identity(NETWORKS["resnet50"], "md5:1", "CPU")
+    identity = blobs.identity(NETWORKS["resnet50"], "md5:1", Target())
     blobs.folder().mkdir()
     write(blobs.path(identity), identity)
     assert blobs.is_current(identity)
@@ -127,23 +132,23 @@ def test_a_blob_of_another_conversion_is_not_used(monkeypatch: pytest.MonkeyPatc
 def test_what_was_read_ahead_is_not_found_for_throughput_where_that_differs() -> None:
     for name, shared in (("vgg16", False), ("resnet50", True)):
         card = NETWORKS[name]
-        blobs.read_ahead(card, None, "CPU")
+        blobs.read_ahead(card, None, Target())
         (ahead,) = blobs._ahead.values()
-        assert (blobs.find(card, None, "CPU", throughput=True) is ahead) == shared
+        assert (blobs.find(card, None, Target(throughput=True)) is ahead) == shared
         blobs._ahead.clear()
 
 
 def test_the_published_accuracy_is_no_part_of_the_identity() -> None:
     card = NETWORKS["vgg16"]
     corrected = replace(card, top1=1.0)
-    assert blobs.identity(card, "md5:1", "CPU") == blobs.identity(corrected, "md5:1", "CPU")
+    assert blobs.identity(card, "md5:1", Target()) == blobs.identity(corrected, "md5:1", Target())
 
 
 @pytest.mark.parametrize("version", ["topfive.blobs.__version__", "openvino.get_version"])
 def test_a_blob_of_another_version_is_not_used(
     tmp_path: Path, version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    identity = blobs.identity(NETWORKS["vgg16"], "md5:1", "CPU")
+    identity = blobs.identity(NETWORKS["vgg16"], "md5:1", Target())
     write(tmp_path / "b", identity)
     other = (lambda: "0.0.1") if version.endswith("get_version") else "0.0.1"
     monkeypatch.setattr(version, other)
@@ -153,11 +158,11 @@ def test_a_blob_of_another_version_is_not_used(
 
 def test_what_was_read_ahead_is_found_once(weight_file: Path) -> None:
     card = NETWORKS["vgg16"]
-    blobs.read_ahead(card, None, "CPU")
+    blobs.read_ahead(card, None, Target())
     ((_, ahead),) = blobs._ahead.items()
-    assert blobs.find(card, weight_file, "CPU") is not ahead
-    assert blobs.find(card, None, "CPU") is ahead
-    assert blobs.find(card, None, "CPU") is not ahead
+    assert blobs.find(card, weight_file, Target()) is not ahead
+    assert blobs.find(card, None, Target()) is ahead
+    assert blobs.find(card, None, Target()) is not ahead
 
 
 def test_what_was_long_unused_is_removed_and_the_rest_stays(tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,17 @@ import pytest
 
 from tests import fakes
 from tests.test_backends import TUTORIAL
-from topfive import convert, engine_keras, engine_openvino, self_test, weights
-from topfive.errors import EngineError, WeightsError
+from topfive import (
+    convert,
+    devices,
+    engine_keras,
+    engine_openvino,
+    keras_models,
+    self_test,
+    weights,
+)
+from topfive.blobs import Target
+from topfive.errors import EngineError, UsageError, WeightsError
 from topfive.networks import NETWORKS, Network
 
 CARD = NETWORKS["squeezenet_v1.1"]
@@ -100,7 +110,9 @@ def test_a_damaged_entry_is_said_and_made_anew(
     answer = load(CARD, weight_file)(PICTURES)
     assert self_test.difference(answer) < 1e-4
     assert "damaged" in caplog.text
-    assert entry.stat().st_size == good.stat().st_size
+    caplog.clear()
+    load(CARD, weight_file)
+    assert "damaged" not in caplog.text
 
 
 def test_another_networks_entry_under_this_name_is_not_answered_from(
@@ -175,13 +187,22 @@ def test_a_read_only_cache_that_has_the_network_is_used(
 
 
 def test_a_conversion_that_disagrees_with_keras_is_not_admitted() -> None:
-    expected = np.full((2, 1000), 1e-3, np.float32)
-    convert.prove(CARD, expected, expected + np.float32(5e-5))
-    for off in (2e-4, float("nan")):
-        received = expected.copy()
-        received[1, 7] += np.float32(off)
-        with pytest.raises(EngineError, match="differs from Keras"):
-            convert.prove(CARD, expected, received)
+    logits = np.linspace(-3, 4, 2000, dtype=np.float32).reshape(2, 1000)
+    powers = np.exp(logits)
+    expected = powers / powers.sum(axis=1, keepdims=True)
+
+    def prove(off: float, off_logit: float) -> None:
+        received = expected.copy(), logits.copy()
+        for values, added in zip(received, (off, off_logit), strict=True):
+            values[1, 7] += np.float32(added)
+        run = engine_keras.Run(lambda _: received[0], lambda _: received[1])
+        convert.prove(CARD, logits, run, PICTURES)
+
+    prove(5e-5, 2e-4)
+    for off, off_logit in ((2e-4, 0), (0, 5e-4), (math.nan, 0), (0, math.nan)):
+        what = "a logit" if off == 0 else "a probability"
+        with pytest.raises(EngineError, match=f"differs from Keras by .* in {what}"):
+            prove(off, off_logit)
 
 
 def test_weights_that_do_not_fit_are_an_error_and_not_a_slow_start(
@@ -271,7 +292,7 @@ def test_threads_share_a_run(weight_file: Path, warm: Path) -> None:
         assert all(pool.map(ask, range(8)))
 
 
-def dense_network(weights: None = None) -> Any:
+def dense_network(weights: None = None, classifier_activation: str | None = "softmax") -> Any:
     """A network most of whose weights are in dense layers, as VGG's."""
     import keras
 
@@ -280,7 +301,7 @@ def dense_network(weights: None = None) -> Any:
     x = layers.Conv2D(8, 3, strides=4, activation="relu", name="conv1")(inputs)
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(300, activation="relu", name="fc1")(x)
-    x = layers.Dense(20, activation="softmax", name="fc2")(x)
+    x = layers.Dense(20, activation=classifier_activation, name="fc2")(x)
     return keras.Model(inputs, x, name="dense")
 
 
@@ -293,10 +314,10 @@ def test_both_hints_answer_alike_from_one_file_or_two(
     card = replace(CARD, name="dense", builder=builder, size=32, large_dense=large_dense)
     made = []
 
-    def spawn(card: Network, held: weights.Held, device: str, many: bool, target: Path) -> None:
+    def spawn(card: Network, held: weights.Held, target: Target, graph: None, blob: Path) -> None:
         """As in a process of its own, which would not know this card."""
-        made.append(many)
-        convert.convert(card, held.path, held.checksum, device, many, target)
+        made.append(target.throughput)
+        convert.convert(card, held.path, held.checksum, target, graph, blob)
 
     monkeypatch.setattr(engine_openvino, "_spawn", spawn)
     file = fakes.make_weights(card, tmp_path / "weights.h5")
@@ -376,7 +397,7 @@ def test_a_device_that_cannot_run_the_network_is_not_replaced_by_another(
     def refuse(*_: object) -> None:
         raise engine_openvino.ConversionError("it differs from Keras")
 
-    monkeypatch.setattr(engine_openvino, "check_device", lambda name: None)
+    monkeypatch.setattr(engine_openvino, "check_device", lambda *_: None)
     monkeypatch.setattr(engine_openvino, "_converted", refuse)
     with pytest.raises(EngineError, match=r"NPU cannot run SqueezeNet v1\.1: it differs"):
         load(CARD, weight_file, device="NPU")
@@ -397,8 +418,8 @@ def test_threads_bound_the_engines(weight_file: Path, warm: Path) -> None:
 
 
 def test_a_request_that_makes_no_sense_is_answered_in_json(tmp_path: Path) -> None:
-    request = {"network": "nope", "file": "f", "checksum": "c", "device": "CPU",
-               "target": str(tmp_path / "t")}  # fmt: skip
+    request = {"network": "nope", "file": "f", "checksum": "c", "target": asdict(Target()),
+               "graph": None, "blob": str(tmp_path / "b")}  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "topfive.convert", json.dumps(request)],
         capture_output=True, text=True, check=False, env={**os.environ},
@@ -435,13 +456,53 @@ def test_dense_layers_are_turned_and_give_the_same(transposed: bool) -> None:
     outputs = [opset13.matmul(rows, weights, False, transposed) for rows in (row, batch)]
     graph = openvino.Model(outputs, [row, batch])
     inputs = [random.standard_normal(size, np.float32) for size in ((1, 70), (2, 70))]
-    compiled = openvino.Core().compile_model(graph, "CPU", engine_openvino.LATENCY)
+    compiled = openvino.Core().compile_model(graph, "CPU", devices.hints(Target()))
     before = [compiled(inputs)[index].copy() for index in range(2)]
     convert.multiply_from_the_left(graph)
-    compiled = openvino.Core().compile_model(graph, "CPU", engine_openvino.LATENCY)
+    compiled = openvino.Core().compile_model(graph, "CPU", devices.hints(Target()))
     after = [compiled(inputs)[index] for index in range(2)]
     assert np.abs(before[0] - after[0]).max() < 1e-5
     assert np.array_equal(before[1], after[1])
     products = [node for node in graph.get_ops() if node.get_type_name() == "MatMul"]
     left = [node.input_value(0).get_node().get_type_name() for node in products]
     assert sorted(left) == ["Constant", "Parameter"]
+
+
+def test_logits_are_what_the_probabilities_are_made_of(weight_file: Path, warm: Path) -> None:
+    run = load(CARD, weight_file)
+    logits = run.logits(PICTURES)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    assert np.abs(powers / powers.sum(axis=1, keepdims=True) - run(PICTURES)).max() < 1e-6
+    keras_run = engine_keras.running(keras_models.build(CARD, weight_file))
+    assert np.abs(keras_run.logits(PICTURES) - logits).max() < 1e-4 * np.abs(logits).max()
+    assert np.abs(keras_run(PICTURES) - run(PICTURES)).max() < 1e-4
+
+
+def has_bf16() -> bool:
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@pytest.mark.skipif(not has_bf16(), reason="needs a CPU with bfloat16")
+def test_bfloat16_is_near_float32_and_has_a_file_of_its_own(
+    weight_file: Path, tmp_path: Path
+) -> None:
+    exact = load(CARD, weight_file)(PICTURES)
+    for throughput in (False, True):
+        less = load(CARD, weight_file, precision="bf16", throughput=throughput)(PICTURES)
+        assert 0 < np.abs(less - exact).max() < 0.05
+    assert len(cached(tmp_path)) == 2
+
+
+def test_a_precision_that_the_device_does_not_have_is_an_error(
+    weight_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(devices.CAPABILITIES, "f16", "NONSENSE")
+    with pytest.raises(EngineError, match=r"CPU does not compute in f16 here; it has f32"):
+        load(CARD, weight_file, precision="f16")
+
+
+def test_a_network_that_was_not_quantised_has_no_int8(weight_file: Path) -> None:
+    with pytest.raises(UsageError, match=r"no squeezenet_v1.1 in 8 bits .* topfive quantize"):
+        load(CARD, weight_file, precision="int8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fsdecode
@@ -28,6 +30,7 @@ from topfive.runs import Listener, Run
 from topfive.sources import Source
 
 if TYPE_CHECKING:
+    from topfive.calibration import Calibration
     from topfive.hierarchy import Node
     from topfive.sources import Picture
 
@@ -97,6 +100,8 @@ def batch(
     if output.exists() and not partial.exists() and not restart:
         raise UsageError(f"{output} is there already: give another name, or --restart")
 
+    named = ("hierarchy", "coverage", "reject")
+    asked = {name: options[name] for name in named if name in options}
     options |= {"ancestors": [*ancestors, *conditions.ancestors(wanted)], "throughput": True}
     classifier = Classifier(card, **options)
     settings = _settings(classifier, arguments, top, ordered, ancestors, where, placement, options)
@@ -108,7 +113,7 @@ def batch(
 
     def rows(found: Iterable[Source]) -> Iterator[tuple[Source, Mapping[str, Any]]]:
         if ray is not None:
-            how = {**options, "network": card}
+            how = {**options, "network": card, "calibration": classifier.calibration}
             return cluster.rows(found, how, top, ray, ordered=ordered, readers=readers)
         answered = classifier.rows(found, top, ordered=ordered, readers=readers)
         return ((source, row.to_dict()) for source, row in answered)
@@ -117,7 +122,7 @@ def batch(
 
         def write() -> None:
             kept = (row for row in journal.rows() if row["error"] or conditions.hold(wanted, row))
-            tables.write(output, kept, top, bool(options.get("hierarchy")), ancestors)
+            tables.write(output, kept, top, ancestors=ancestors, **{"hierarchy": False, **asked})
 
         placer = None
         if placement is not None:
@@ -145,6 +150,12 @@ def journal_file(output: Path) -> Path:
     return output.with_name(output.name + ".partial")
 
 
+def _digest(calibration: Calibration | None) -> str | None:
+    if calibration is None:
+        return None
+    return hashlib.sha256(json.dumps(calibration.to_dict()).encode()).hexdigest()
+
+
 def _arguments(pictures: object) -> list[str] | None:
     """Return what names sources as a command's arguments do, None if they are something else."""
     if isinstance(pictures, Sequence) and all(isinstance(p, (str, PathLike)) for p in pictures):
@@ -167,6 +178,10 @@ def _settings(
         "--hierarchy": bool(options.get("hierarchy")),
         "--ancestor": ancestors,
         "--where": list(where),
+        "--coverage": options.get("coverage"),
+        "--reject": bool(options.get("reject")),
+        "the calibration": _digest(classifier.calibration),
+        "--precision": classifier.precision,
         "--backend": options.get("backend") or "openvino",
         "--device": options.get("device"),
         "--max-pixels": classifier.max_pixels,

@@ -18,7 +18,7 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,8 +31,7 @@ MAGIC = b"topfive blob 1\n\0"
 ALIGNMENT = 4096
 UNUSED_DAYS = 30
 WORK = ".converting-"  # folders of conversions under way
-PRECISION = "f32"
-CONVERSION = 2  # counts the changes of what `convert` makes of a network
+CONVERSION = 3  # counts the changes of what `convert` makes of a network
 DEFAULT_DEVICE = "CPU"
 
 Key = dict[str, Any]
@@ -54,20 +53,33 @@ def folder() -> Path:
     return Path(platformdirs.user_cache_dir("topfive", appauthor=False))
 
 
-def identity(network: Network, content: str, device: str, throughput: bool = False) -> Key:
-    """Return what a blob is of; `content` is the weights' hash or stamp. Each identity has
-    one file.
+@dataclass(frozen=True)
+class Target:
+    """What a network is compiled for: a device of OpenVINO's, an answer at once or
+    `throughput`, a precision. In 8 bits it has a graph of its own: the hashes of its files."""
 
-    Large dense layers are laid out either to be read where they are, for an answer at once,
-    or to be copied at the start and then computed faster, for `throughput`.
-    """
+    device: str = DEFAULT_DEVICE
+    throughput: bool = False
+    precision: str = "f32"
+    graph: tuple[str, ...] = ()
+
+    @property
+    def dense_in_place(self) -> bool:
+        """Whether large dense layers are laid out to be read where they are, for an answer at
+        once, and not to be copied at the start and then computed faster."""
+        return not self.throughput and self.precision == "f32"
+
+
+def identity(network: Network, content: str, target: Target) -> Key:
+    """Return what a blob is of, one file each; `content` is the weights' hash or stamp."""
     card = asdict(network)
     return {
         "network": {field: card[field] for field in ("name", "builder", "size", "scaling")},
         "weights": content,
-        "precision": PRECISION,
-        "device": device,
-        "dense_in_place": network.large_dense and not throughput,
+        "precision": target.precision,
+        "graph": target.graph,
+        "device": target.device,
+        "dense_in_place": network.large_dense and target.dense_in_place,
     }
 
 
@@ -170,18 +182,15 @@ class Reading:
         return blob
 
 
-def read_ahead(network: Network, file: Path | None, device: str) -> None:
+def read_ahead(network: Network, file: Path | None, target: Target) -> None:
     """Start to read the blob that `find` will be asked for, before NumPy is imported."""
-    if reading := find(network, file, device):
+    if reading := find(network, file, target):
         _ahead[str(reading.file)] = reading
 
 
-def find(
-    network: Network, file: Path | None, device: str, throughput: bool = False
-) -> Reading | None:
-    """Start to read a network's blob; None while the hash of its weights is not known.
-
-    `file` holds other weights than the published ones.
+def find(network: Network, file: Path | None, target: Target) -> Reading | None:
+    """Start to read a network's blob; None while the hash of its weights, published ones or
+    those in `file`, is not known.
 
     Raises:
         WeightsError: the file cannot be read.
@@ -189,7 +198,7 @@ def find(
     content = weights.stamp(file) if file else weights.checksum(network)
     if content is None:
         return None
-    wanted = identity(network, content, device, throughput)
+    wanted = identity(network, content, target)
     return _ahead.pop(str(path(wanted)), None) or Reading(wanted)
 
 

@@ -6,26 +6,24 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, cached_property, partial
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from topfive import engine_keras, engine_openvino, labels, pipeline, preparation, sources, weights
+from topfive.calibration import Calibration, find
 from topfive.errors import PictureError, UsageError
-from topfive.hierarchy import Node, find_node, state, statement
-from topfive.hierarchy import load as load_hierarchy
+from topfive.interpretation import Interpreter
 from topfive.networks import (
     DEFAULT_NETWORK,
-    FILTERS,
-    FITS,
-    RECIPES,
+    PRECISIONS,
     Network,
+    check_choice,
     choose_recipe,
     find_network,
 )
-from topfive.preparation import Prepared
+from topfive.preparation import Prepared, Response
 from topfive.results import Classification, Failure, Row
 
 if TYPE_CHECKING:
@@ -48,10 +46,14 @@ class Classifier:
     `default` or `tutorial`, with `fit` and `filter` to override its parts; `offline`
     forbids downloads; `max_pixels` is the size above which a picture is refused. With
     `hierarchy` an answer says what is likely in WordNet's words, too; `ancestors` names
-    groups of classes (`dog`) whose probabilities are added up. `throughput` is for many
-    pictures: the network answers several at a time, and large JPEGs are decoded at a part
-    of their size (see `images.DRAFT`). Without `wait` the network is made ready in the
-    background, and what is in its way is raised by the first call.
+    groups of classes (`dog`) whose probabilities are added up. `precision` is one of
+    `networks.PRECISIONS`. `calibrated`, `coverage` and `reject` answer by a calibration, the
+    one given or that which `topfive calibrate` stored: with its probabilities; with the set
+    of classes, too, that holds the truth as often as `coverage` (0 to 1); saying whether the
+    picture is unlike those it knows. `throughput` is for many pictures: the network answers
+    several at a time, and large JPEGs are decoded at a part of their size (see
+    `images.DRAFT`). Without `wait` the network is made ready in the background, and what is
+    in its way is raised by the first call.
 
     Raises:
         UsageError: an option is unknown.
@@ -74,13 +76,16 @@ class Classifier:
         max_pixels: int = sources.MAX_PIXELS,
         hierarchy: bool = False,
         ancestors: Sequence[str] = (),
+        precision: str = "f32",
+        calibrated: bool = False,
+        coverage: float | None = None,
+        reject: bool = False,
+        calibration: Calibration | None = None,
         throughput: bool = False,
         wait: bool = True,
     ) -> None:
-        _check("backend", backend, ENGINES)
-        _check("recipe", recipe, RECIPES)
-        _check("fit", fit, (None, *FITS))
-        _check("filter", filter, (None, *FILTERS))
+        check_choice("backend", backend, ENGINES)
+        check_choice("precision", precision, PRECISIONS)
         if max_pixels < 1 or (threads is not None and threads < 1):
             raise UsageError("max_pixels and threads must be at least 1")
         self.network = network if isinstance(network, Network) else find_network(network)
@@ -89,11 +94,14 @@ class Classifier:
         self.max_pixels = max_pixels
         self._throughput = throughput
         self._file = None if weights is None else Path(weights)
-        self._nodes: dict[str, Node] = {}
-        if hierarchy or ancestors:
-            self._nodes = load_hierarchy(self.labels)
-        self._hierarchy = hierarchy
-        self._ancestors = [find_node(self._nodes, name) for name in ancestors]
+        self.precision = precision
+        if calibration is None and (calibrated or coverage is not None or reject):
+            calibration = find(self.network.name, self.weights, precision, str(self.recipe))
+        self.calibration = calibration
+        self._interpret = Interpreter(
+            self.labels, hierarchy=hierarchy, ancestors=ancestors,
+            calibration=calibration, coverage=coverage, reject=reject,
+        )  # fmt: skip
         self._run = ENGINES[backend](
             self.network,
             self._file,
@@ -101,6 +109,7 @@ class Classifier:
             device=device,
             threads=threads,
             throughput=throughput,
+            precision=precision,
         )
         if wait:
             self.wait()
@@ -135,7 +144,8 @@ class Classifier:
         _check_top(top)
         source = sources.from_object(picture)
         square = images.fit(self.decode(source), self.network.size, self.recipe)
-        return self._classification(source, self._run(square[np.newaxis])[0], top)
+        run = self._run.logits if self._interpret.takes_logits else self._run
+        return self._classification(source, run(square[np.newaxis])[0], top)
 
     def answer(self, picture: Picture | Source, top: int = 5) -> Classification | Failure:
         """Return what `classify` does, or a `Failure` for a picture that cannot be read."""
@@ -162,16 +172,30 @@ class Classifier:
         ordered: bool = True,
         readers: int | None = None,
     ) -> Iterator[tuple[Source, Row]]:
-        """Yield each picture with its row, in their order or, not `ordered`, as they are done.
-
-        `readers` threads read and decode.
-        """
+        """Yield each picture with its row, in their order or, not `ordered`, as they are done;
+        `readers` threads read and decode."""
         _check_top(top)
+        logits = self._interpret.takes_logits
+        found = self.responses(pictures, logits=logits, ordered=ordered, readers=readers)
+        return ((source, self._row(source, response, top)) for source, response in found)
+
+    def responses(
+        self,
+        pictures: Iterable[Picture | Source],
+        *,
+        logits: bool = False,
+        ordered: bool = True,
+        readers: int | None = None,
+    ) -> Iterator[tuple[Source, Response]]:
+        """Yield each picture with the probabilities of all classes, or with their `logits`.
+
+        For the rest see `rows`.
+        """
         self.wait()
         return pipeline.stream(
             map(sources.from_object, pictures),
             self._prepare,
-            partial(self._answer, top=top),
+            partial(pipeline.respond, self._run.logits if logits else self._run),
             parallel=self._run.parallel(),
             batch=self._run.batch,
             readers=readers,
@@ -182,34 +206,20 @@ class Classifier:
         size, draft = self.network.size, self._throughput and not self.recipe.keras_decoding
         return preparation.prepare(source, size, self.recipe, self.max_pixels, draft)
 
-    def _answer(self, prepared: Sequence[Prepared], top: int) -> list[Row]:
-        start = perf_counter()
-        squares = [one.square for one in prepared if not isinstance(one.square, PictureError)]
-        answers = iter(self._run(np.stack(squares)) if squares else ())
-        seconds = (perf_counter() - start) / max(1, len(squares))
-        return [
-            self._row(one, Failure(one.source.name, one.square.kind, str(one.square)), 0)
-            if isinstance(one.square, PictureError)
-            else self._row(one, self._classification(one.source, next(answers), top), seconds)
-            for one in prepared
-        ]
-
-    def _row(self, one: Prepared, result: Classification | Failure, seconds: float) -> Row:
+    def _row(self, source: Source, response: Response, top: int) -> Row:
+        values = response.values
         return Row(
-            result, self.network.name, str(self.recipe), self.weights,
-            1e3 * (one.seconds + seconds), one.sha256, one.width, one.height,
+            values if isinstance(values, Failure) else self._classification(source, values, top),
+            self.network.name, str(self.recipe), self.weights, response.milliseconds,
+            response.sha256, response.width, response.height,
         )  # fmt: skip
 
     def _classification(
-        self, source: Source, probabilities: NDArray[np.float32], top: int
+        self, source: Source, values: NDArray[np.float32], top: int
     ) -> Classification:
+        said = self._interpret(values, top)
         return Classification(
-            source.name,
-            labels.top_predictions(probabilities, self.labels, top),
-            self.network.name,
-            str(self.recipe),
-            state(self._nodes, probabilities) if self._hierarchy else (),
-            tuple(statement(node, probabilities) for node in self._ancestors),
+            source.name, network=self.network.name, recipe=str(self.recipe), **said
         )
 
     def decode(self, picture: Picture | Source) -> Image.Image:
@@ -225,22 +235,13 @@ class Classifier:
 def classify(
     picture: Picture | Source, network: str = DEFAULT_NETWORK, top: int = 5
 ) -> Classification:
-    """Classify one picture; the network stays loaded for the next call.
-
-    See `Classifier` and `Classifier.classify`.
-    """
+    """Classify one picture, as `Classifier.classify` does; the network stays loaded."""
     return _classifier(find_network(network).name).classify(picture, top)
 
 
 @cache
 def _classifier(network: str) -> Classifier:
     return Classifier(network)
-
-
-def _check(option: str, value: str | None, known: Iterable[str | None]) -> None:
-    names = [name for name in known if name is not None]
-    if value not in known:
-        raise UsageError(f"unknown {option} {value!r}; expected one of {', '.join(names)}")
 
 
 def _check_top(top: int) -> None:

@@ -9,14 +9,26 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive import blobs, downloads, engine_keras, engine_openvino, networks, self_test, weights
+from topfive import (
+    blobs,
+    devices,
+    downloads,
+    engine_keras,
+    engine_openvino,
+    networks,
+    records,
+    self_test,
+    weights,
+)
 from topfive.errors import DamagedWeightsError, EngineError, TopfiveError
 from topfive.processes import skip_openvino_converter
 
@@ -27,48 +39,80 @@ def convert(
     network: networks.Network,
     file: Path,
     checksum: str,
-    device: str,
-    throughput: bool,
-    target: Path,
+    target: blobs.Target,
+    folder: Path | None,
+    blob: Path,
 ) -> None:
-    """Compile the network for `device` into the blob file `target`, in a folder of its own.
+    """Compile the network into the file `blob`, in a folder of its own.
 
-    `checksum` is the weight file's hash, or its stamp where it is the user's; for
-    `throughput` see `blobs.identity`.
+    `checksum` is the weight file's hash, or its stamp where it is the user's; `folder` holds
+    the graph in 8 bits, for which no weights are read.
 
     Raises:
         WeightsError: the file does not have the checksum, or does not fit.
         EngineError: the compiled network does not agree with Keras.
     """
+    identity = blobs.identity(network, checksum, target)
+    pictures = self_test.pictures(network.size)
     with ThreadPoolExecutor() as pool:
-        stamp = weights.stamp(file)
-        # Hashing 553 MB takes as long as importing Keras: do both at once.
-        matches = pool.submit(lambda: checksum == stamp or downloads.matches(file, checksum))
-        engine_keras.start_keras("openvino")
-        if not matches.result():
-            raise DamagedWeightsError(f"{file} is not what it was: expected {checksum}")
-        import openvino
+        if folder is not None:
+            graph, expected = quantised(folder, target.graph), None
+        else:
+            model = checked_model(network, file, checksum, pool)
+            from topfive import keras_models
 
-        from topfive import keras_models
-
-        model = keras_models.build(network, file)
-        if weights.stamp(file) != stamp:
-            raise DamagedWeightsError(f"{file} changed while it was read")
-        identity = blobs.identity(network, checksum, device, throughput)
-        graph = exported(keras_models.for_openvino(model, network))
-        if identity["dense_in_place"]:
-            multiply_from_the_left(graph)
-        pictures = self_test.pictures(network.size)
-        compiled = openvino.Core().compile_model(graph, device, engine_openvino.LATENCY)
-        # Exporting keeps one core busy, Keras's answers the other.
-        expected = pool.submit(engine_keras.running(model), pictures)
-        with blobs.writing(target, identity) as stream:
+            graph = exported(keras_models.for_openvino(model, network))
+            if identity["dense_in_place"]:
+                multiply_from_the_left(graph)
+            add_logits(graph)
+            # Exporting keeps one core busy, Keras's answers the other.
+            expected = pool.submit(engine_keras.running(model).logits, pictures)
+        compiled = devices.compile_graph(graph, target)
+        if target.precision != "f32":
+            if expected is not None:  # what is lost in less than float32 is `quantize`'s to say
+                exact = devices.compile_graph(graph, replace(target, precision="f32"))
+                prove(network, expected.result(), devices.running(exact), pictures)
+                del exact
+            expected = pool.submit(devices.running(compiled).logits, pictures)
+        with blobs.writing(blob, identity) as stream:
             compiled.export_model(stream)
         del compiled
-        run = engine_openvino.open_blob(blobs.Reading(identity, target), throughput=throughput)
-        if run is None:
-            raise EngineError(f"{target} went away")
-        prove(network, expected.result(), run(pictures))
+        run = engine_openvino.open_blob(blobs.Reading(identity, blob), target)
+        if run is None or expected is None:
+            raise EngineError(f"{blob} went away")
+        prove(network, expected.result(), run, pictures)
+
+
+def checked_model(
+    network: networks.Network, file: Path, checksum: str, pool: ThreadPoolExecutor
+) -> Any:
+    """Return the Keras model with the weights in `file`, which has the checksum."""
+    stamp = weights.stamp(file)
+    # Hashing 553 MB takes as long as importing Keras: do both at once.
+    matches = pool.submit(lambda: checksum == stamp or downloads.matches(file, checksum))
+    engine_keras.start_keras("openvino")
+    if not matches.result():
+        raise DamagedWeightsError(f"{file} is not what it was: expected {checksum}")
+    from topfive import keras_models
+
+    model = keras_models.build(network, file)
+    if weights.stamp(file) != stamp:
+        raise DamagedWeightsError(f"{file} changed while it was read")
+    return model
+
+
+def quantised(folder: Path, hashes: Sequence[str]) -> Any:
+    """Return the graph in 8 bits that is in a folder; see `records.quantised`.
+
+    Raises:
+        EngineError: its files are not what they were.
+    """
+    import openvino
+
+    for name, expected in zip(records.GRAPH, hashes, strict=True):
+        if not (folder / name).is_file() or not downloads.matches(folder / name, expected):
+            raise EngineError(f"{folder / name} is not what it was: make it again")
+    return openvino.Core().read_model(folder / records.GRAPH[0])
 
 
 def exported(model: Any) -> Any:
@@ -117,33 +161,52 @@ def multiply_from_the_left(graph: Any) -> None:
         product.output(0).replace(flat.output(0))
 
 
+def add_logits(graph: Any) -> None:
+    """Let the graph return what its softmax is given, too, as `devices.LOGITS`."""
+    softmax = graph.output(0).get_node().input_value(0).get_node()
+    while softmax.get_type_name() == "Convert":
+        softmax = softmax.input_value(0).get_node()
+    graph.add_outputs([softmax.input_value(0)])
+
+
 def prove(
-    network: networks.Network, expected: NDArray[np.float32], received: NDArray[np.float32]
+    network: networks.Network,
+    expected: NDArray[np.float32],
+    run: engine_keras.Run,
+    pictures: NDArray[np.uint8],
 ) -> None:
-    """Compare a compiled network's answers with Keras's.
+    """Compare a compiled network's answers with the logits that Keras gives the pictures.
 
     Raises:
-        EngineError: some probability differs by more than `TOLERANCE`.
+        EngineError: some probability differs by more than `TOLERANCE`, or some logit by more
+            than that part of the largest.
     """
-    difference = float(np.abs(expected - received).max())
-    # Not `difference > TOLERANCE`: that lets NaN pass.
-    if not difference <= TOLERANCE:
-        raise EngineError(
-            f"the compiled {network.title} differs from Keras by {difference:.2g} in a "
-            f"probability; at most {TOLERANCE:g} is allowed"
-        )
+    powers = np.exp(expected - expected.max(axis=1, keepdims=True))
+    probabilities = powers / powers.sum(axis=1, keepdims=True)
+    size = max(1.0, float(np.abs(expected).max()))
+    for what, difference in (
+        ("a probability", np.abs(probabilities - run(pictures)).max()),
+        ("a logit", np.abs(expected - run.logits(pictures)).max() / size),
+    ):
+        # Not `difference > TOLERANCE`: that lets NaN pass.
+        if not difference <= TOLERANCE:
+            raise EngineError(
+                f"the compiled {network.title} differs from Keras by {difference:.2g} in "
+                f"{what}; at most {TOLERANCE:g} is allowed"
+            )
 
 
 def main() -> int:
     """Read a request from the command line; print an error as JSON, for the parent."""
     request = json.loads(sys.argv[1])
-    target = Path(request["target"])
+    blob = Path(request["blob"])
     try:
         network = networks.find_network(request["network"])
-        options = {name: request[name] for name in ("checksum", "device", "throughput")}
-        convert(network, Path(request["file"]), **options, target=target)
+        target = blobs.Target(**{**request["target"], "graph": tuple(request["target"]["graph"])})
+        folder = request["graph"] and Path(request["graph"])
+        convert(network, Path(request["file"]), request["checksum"], target, folder, blob)
     except (TopfiveError, OSError) as error:
-        target.unlink(missing_ok=True)
+        blob.unlink(missing_ok=True)
         print(json.dumps({"kind": type(error).__name__, "message": str(error)}))
         return 1
     return 0

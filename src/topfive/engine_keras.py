@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,13 @@ EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 class Run:
     """A network that answers: uint8 (n, size, size, 3) → float32 (n, classes).
 
-    It may be called from several threads. Many pictures are answered fastest with `batch`
-    of them a call and as many calls at a time as `parallel` returns.
+    A call returns probabilities, `logits` what the softmax makes them of. Both may be called
+    from several threads. Many pictures are answered fastest with `batch` of them a call and
+    as many calls at a time as `parallel` returns.
     """
 
     answer: Answer
+    logits: Answer
     batch: int = 1
     parallel: Callable[[], int] = lambda: 1
 
@@ -52,6 +54,7 @@ def load(
     device: str | None = None,
     threads: int | None = None,
     throughput: bool = False,  # noqa: ARG001, the same either way
+    precision: str = "f32",
 ) -> Run:
     """Build the network and return its `Run`.
 
@@ -63,9 +66,10 @@ def load(
         EngineError: Keras already runs on another backend in this process.
         WeightsError: the weights cannot be had or do not fit.
     """
-    if device is not None or threads is not None:
+    if device is not None or threads is not None or precision != "f32":
         raise UsageError(
-            f"--device and --threads are for OpenVINO; {backend} has settings of its own"
+            f"--device, --threads and --precision are for OpenVINO; {backend} has settings of "
+            "its own"
         )
     if file is None:
         file = weights.checked(network, offline)
@@ -103,22 +107,27 @@ def start_keras(backend: str) -> Any:
 
 
 def running(model: Any) -> Run:
-    """Return a `Run` over a Keras model that takes pictures; safe to call from threads."""
-    lock = threading.Lock()  # Keras traces at the first call, and OpenVINO's request is one
+    """Return a `Run` over a model that `keras_models.build` made; safe to call from threads."""
+    from topfive import keras_models
 
-    def run(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    lock = threading.Lock()  # Keras traces at the first call, and OpenVINO's request is one
+    before_softmax = cache(partial(keras_models.logits, model))
+
+    def run(pictures: NDArray[np.uint8], find: Callable[[], Any]) -> NDArray[np.float32]:
         with lock, exact_predictions():
-            parts = [predict(pictures[start : start + BATCH])
+            parts = [predict(find(), pictures[start : start + BATCH])
                      for start in range(0, len(pictures), BATCH)]  # fmt: skip
         return np.concatenate(parts) if parts else np.empty((0, model.output_shape[-1]), np.float32)
 
-    def predict(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        # Some backends compile anew for each number of pictures: let there be few.
-        missing = (1 << (len(pictures) - 1).bit_length()) - len(pictures)
-        whole = np.pad(pictures, ((0, missing), (0, 0), (0, 0), (0, 0)))
-        return np.asarray(model.predict_on_batch(whole), np.float32)[: len(pictures)]
+    return Run(partial(run, find=lambda: model), partial(run, find=before_softmax), batch=BATCH)
 
-    return Run(run, batch=BATCH)
+
+def predict(model: Any, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return what a Keras model returns for a batch of pictures."""
+    # Some backends compile anew for each number of pictures: let there be few.
+    missing = (1 << (len(pictures) - 1).bit_length()) - len(pictures)
+    whole = np.pad(pictures, ((0, missing), (0, 0), (0, 0), (0, 0)))
+    return np.asarray(model.predict_on_batch(whole), np.float32)[: len(pictures)]
 
 
 @contextmanager

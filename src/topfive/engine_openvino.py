@@ -11,23 +11,18 @@ import logging
 import shutil
 import sys
 import tempfile
-import threading
+from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from topfive import blobs, engine_keras, weights
-from topfive.engine_keras import EXACT, Run
+from topfive import blobs, engine_keras, records, weights
+from topfive.devices import AUTO, check_device, find_auto, hints, running
+from topfive.engine_keras import Run
 from topfive.errors import DamagedWeightsError, EngineError, UsageError, WeightsError
 from topfive.networks import Network
 from topfive.processes import Background, run_module
-
-AUTO = "AUTO"
-LATENCY = {**EXACT, "PERFORMANCE_HINT": "LATENCY"}
-THROUGHPUT = {**EXACT, "PERFORMANCE_HINT": "THROUGHPUT"}
 
 log = logging.getLogger("topfive")
 
@@ -44,6 +39,7 @@ def load(
     device: str | None = None,
     threads: int | None = None,
     throughput: bool = False,
+    precision: str = "f32",
 ) -> Run:
     """Return the network's `Run`.
 
@@ -52,12 +48,12 @@ def load(
 
     `file` holds other weights than the published ones; `device` is CPU, GPU, NPU or AUTO;
     `threads` bounds the CPU's; with `throughput` it answers many pictures at a time, else
-    each as soon as it can.
+    each as soon as it can; `precision` is one of `networks.PRECISIONS`.
 
     Raises:
-        UsageError: `threads` is given for another device.
-        EngineError: there is no such device, or (from the run's first call) it cannot run
-            the network to 1e-4.
+        UsageError: `threads` is given for another device, or the network has no int8 graph.
+        EngineError: there is no such device, it does not have the precision, or (from the
+            run's first call) it cannot run the network to 1e-4.
         WeightsError: the weights cannot be had or do not fit (from the run's first call).
     """
     device = (device or blobs.DEFAULT_DEVICE).upper()
@@ -65,9 +61,14 @@ def load(
         device = find_auto()
     if threads is not None and device != blobs.DEFAULT_DEVICE:
         raise UsageError(f"--threads is for the CPU; {device} has none to bound")
-    reading = blobs.find(network, file, device, throughput)
-    check_device(device)  # imports OpenVINO while the file is read
-    opening = Background(partial(open_blob, reading, threads, throughput)) if reading else None
+    graph: Path | None = None
+    hashes: tuple[str, ...] = ()
+    if precision == "int8":
+        graph, hashes = records.quantised(network.name, _checksum(network, file))
+    target = blobs.Target(device, throughput, precision, hashes)
+    reading = blobs.find(network, file, target)
+    check_device(device, precision)  # imports OpenVINO while the file is read
+    opening = Background(partial(open_blob, reading, target, threads)) if reading else None
 
     @cache
     def ready() -> Run:
@@ -78,40 +79,27 @@ def load(
             log.warning("%s is damaged; making it anew", error)
         held = weights.Held(file, weights.stamp(file)) if file else weights.held(network, offline)
         try:
-            return _converted(network, held, offline, device, threads, throughput)
+            return _converted(network, held, offline, target, graph, threads)
         except (ConversionError, OSError) as error:
-            if device != blobs.DEFAULT_DEVICE:  # who asks for a GPU is not helped by the CPU
-                raise EngineError(f"{device} cannot run {network.title}: {error}") from error
+            # Who asks for a GPU, or for 8 bits, is not helped by the CPU's float32.
+            if device != blobs.DEFAULT_DEVICE or precision != "f32":
+                where = device if precision == "f32" else f"{device} in {precision}"
+                raise EngineError(f"{where} cannot run {network.title}: {error}") from error
             log.warning(
                 "cannot keep the compiled %s in %s: %s; every start will be slow",
                 network.title, blobs.folder(), error,
             )  # fmt: skip
             return _through_keras(network, file, offline)
 
-    return Run(lambda pictures: ready()(pictures), parallel=lambda: ready().parallel())
-
-
-def find_auto() -> str:
-    """Return the device that OpenVINO's AUTO chooses here, which cannot export by itself."""
-    import openvino
-
-    number = openvino.opset8.parameter([1], np.float32)
-    graph = openvino.Model([openvino.opset8.relu(number)], [number])
-    chosen = openvino.Core().compile_model(graph, AUTO, {"ENABLE_STARTUP_FALLBACK": False})
-    return str(chosen.get_property("EXECUTION_DEVICES")[0])
-
-
-def check_device(name: str) -> None:
-    """Raise an `EngineError` if OpenVINO has no device with that name."""
-    import openvino
-
-    available = openvino.Core().available_devices
-    if name not in available and f"{name}.0" not in available:
-        raise EngineError(f"there is no device {name} here; OpenVINO finds {', '.join(available)}")
+    return Run(
+        lambda pictures: ready()(pictures),
+        lambda pictures: ready().logits(pictures),
+        parallel=lambda: ready().parallel(),
+    )
 
 
 def open_blob(
-    reading: blobs.Reading, threads: int | None = None, throughput: bool = False
+    reading: blobs.Reading, target: blobs.Target, threads: int | None = None
 ) -> Run | None:
     """Return the `Run` of a blob file, or None where there is no such file.
 
@@ -123,92 +111,71 @@ def open_blob(
         return None
     import openvino
 
-    config: dict[str, Any] = dict(THROUGHPUT if throughput else LATENCY)
+    config = hints(target)
     if threads is not None:
         config["INFERENCE_NUM_THREADS"] = threads
     tensor = openvino.Tensor(np.frombuffer(blob, np.uint8), shared_memory=True)
     try:
-        compiled = openvino.Core().import_model(tensor, reading.identity["device"], config)
+        compiled = openvino.Core().import_model(tensor, target.device, config)
     except RuntimeError as error:
         reason = f"OpenVINO refuses it: {_last_line(str(error))}"
         raise blobs.DamagedBlobError(f"{reading.file} ({reason})") from error
-    return _running(compiled, tensor)
+    return running(compiled, tensor)
 
 
-def _running(compiled: Any, tensor: Any) -> Run:
-    num_classes = compiled.output(0).shape[-1]
-    requests = threading.local()  # one infer request is busy while a thread uses it
-    # The weights stay in the mapped file, which has to live as long as the run.
-    alive = (compiled, tensor)
-
-    def run(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        if not hasattr(requests, "mine"):
-            requests.mine = alive[0].create_infer_request()
-        probabilities = np.empty((len(pictures), num_classes), np.float32)
-        for row, picture in zip(probabilities, pictures, strict=True):
-            # Waiting in the thread that asked, not in a callback, lets errors reach it.
-            requests.mine.start_async([picture[None]], share_inputs=True)
-            requests.mine.wait()
-            row[:] = requests.mine.get_output_tensor(0).data
-        return probabilities
-
-    # One request more than are computed at a time: none waits for the next picture.
-    return Run(run, parallel=lambda: _num_requests(alive[0]) + 1)
-
-
-def _num_requests(compiled: Any) -> int:
-    return int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+def _checksum(network: Network, file: Path | None) -> str:
+    return (weights.checksum_of(file) if file else weights.checksum(network)) or ""
 
 
 def _converted(
     network: Network,
     held: weights.Held,
     offline: bool,
-    device: str,
+    target: blobs.Target,
+    graph: Path | None,
     threads: int | None,
-    throughput: bool,
 ) -> Run:
     """Compile the network in a process of its own, once for all that ask at the same time."""
     from filelock import FileLock
 
-    identity = blobs.identity(network, held.checksum, device, throughput)
-    target = blobs.path(identity)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_suffix(".lock")):
+    identity = blobs.identity(network, held.checksum, target)
+    blob = blobs.path(identity)
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(blob.with_suffix(".lock")):
         with contextlib.suppress(blobs.DamagedBlobError):
-            if run := open_blob(blobs.Reading(identity), threads, throughput):  # somebody else's
+            if run := open_blob(blobs.Reading(identity), target, threads):  # somebody else's
                 return run
         log.info("compiling %s, once ...", network.title)
-        with tempfile.TemporaryDirectory(prefix=blobs.WORK, dir=target.parent) as folder:
-            part = Path(folder) / target.name
+        with tempfile.TemporaryDirectory(prefix=blobs.WORK, dir=blob.parent) as folder:
+            part = Path(folder) / blob.name
             try:
-                _spawn(network, held, device, throughput, part)
+                _spawn(network, held, target, graph, part)
             except DamagedWeightsError as error:
                 if held.path != weights.path(network):
                     raise
                 log.warning("%s; fetching it again", error)
                 held = weights.fetch(network, offline, again=True)
-                _spawn(network, held, device, throughput, part)
-            part.replace(target)
-        blobs.remove_unused(keep=target)
+                _spawn(network, held, target, graph, part)
+            part.replace(blob)
+        blobs.remove_unused(keep=blob)
     try:
-        if run := open_blob(blobs.Reading(identity), threads, throughput):
+        if run := open_blob(blobs.Reading(identity), target, threads):
             return run
     except blobs.DamagedBlobError as error:
         raise ConversionError(f"damaged: {error}") from error
-    raise ConversionError(f"{target} went away")
+    raise ConversionError(f"{blob} went away")
 
 
 def _spawn(
-    network: Network, held: weights.Held, device: str, throughput: bool, target: Path
+    network: Network, held: weights.Held, target: blobs.Target, graph: Path | None, blob: Path
 ) -> None:
     request = {
         "network": network.name,
         "file": str(held.path.absolute()),
         "checksum": held.checksum,
-        "device": device,
-        "throughput": throughput,
-        "target": str(target.absolute()),
+        "target": asdict(target),
+        "graph": graph and str(graph.absolute()),
+        "blob": str(blob.absolute()),
     }
     done = run_module("topfive.convert", json.dumps(request))
     if done.returncode == 0:
@@ -218,7 +185,7 @@ def _spawn(
     except ValueError:
         reason = _last_line(done.stderr) or f"the conversion ended with {done.returncode}"
         # OpenVINO's words for a full disk do not name it.
-        free = shutil.disk_usage(target.parent).free / 1e6
+        free = shutil.disk_usage(blob.parent).free / 1e6
         raise ConversionError(f"{reason} ({free:,.0f} MB free)") from None
     raise {
         "WeightsError": WeightsError,

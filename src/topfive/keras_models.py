@@ -27,14 +27,14 @@ _PATCHING = threading.RLock()
 def build(network: Network, weights: Path) -> Any:
     """Return a Keras model: uint8 RGB (n, size, size, 3) → float32 (n, classes).
 
-    The scaling is the first layers of the graph.
+    The scaling is the first layers of the graph, the softmax its last; see `logits`.
 
     Raises:
         WeightsError: the file cannot be read or does not fit the network.
     """
     body = _body(network, "channels_last")
     load_weights(body, weights)
-    return with_scaling(body, network)
+    return _with_probabilities(with_scaling(body, network))
 
 
 def for_openvino(model: Any, network: Network) -> Any:
@@ -46,10 +46,25 @@ def for_openvino(model: Any, network: Network) -> Any:
     if not network.channels_first:
         return model
     body = _body(network, "channels_first")
-    for variable, known in zip(body.weights, model.layers[-1].weights, strict=True):
+    for variable, known in zip(body.weights, model.weights, strict=True):
         variable.assign(known)
     _finish(body)
-    return with_scaling(body, network)
+    return _with_probabilities(with_scaling(body, network))
+
+
+def logits(model: Any) -> Any:
+    """Return a model that shares the weights of one that `build` made and ends before its
+    softmax: uint8 RGB (n, size, size, 3) → float32 (n, classes), of any size."""
+    import keras
+
+    return keras.Model(model.input, model.layers[-1].input, name=model.name + "_logits")
+
+
+def _with_probabilities(model: Any) -> Any:
+    import keras
+
+    answers = keras.layers.Softmax(name="probabilities")(model.output)
+    return keras.Model(model.input, answers, name=model.name)
 
 
 def _body(network: Network, data_format: str) -> Any:
@@ -61,7 +76,8 @@ def _body(network: Network, data_format: str) -> Any:
     keras.config.set_image_data_format(data_format)
     try:
         with without_initial_values():
-            return getattr(importlib.import_module(module), builder)(weights=None)
+            build = getattr(importlib.import_module(module), builder)
+            return build(weights=None, classifier_activation=None)
     finally:
         keras.config.set_image_data_format("channels_last")
 

@@ -3,21 +3,24 @@
 Adding a network of `keras.applications` is one more row of `NETWORKS`.
 
 Sources: builders, addresses and hashes: the `keras.applications` modules of Keras 3.15.
-Accuracy: keras.io/api/applications, for SqueezeNet the paper. File sizes: the servers'.
+Accuracy: keras.io/api/applications and keras-team/keras-applications, for SqueezeNet the
+paper, for ConvNeXt its authors. File sizes: the servers'.
 Depth counts the weight layers (convolutions and dense layers) on the longest path.
 """
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from topfive.errors import UnknownNetworkError
+from topfive.errors import UnknownNetworkError, UsageError
 
 Triple = tuple[float, float, float]
 
 RECIPES = ("default", "tutorial")
 FITS = ("stretch", "crop", "pad")
+PRECISIONS = ("f32", "bf16", "f16", "int8")
 FILTERS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 
 
@@ -69,9 +72,10 @@ class WeightFile:
 @dataclass(frozen=True)
 class Network:
     """A network's card. `builder` is `module:function`; `size` is in pixels; `top1` and
-    `top5` are the published accuracies in percent (None: not published). `channels_first`:
-    Keras can build it so, with the same answers; `large_dense`: most of its weights are in
-    dense layers."""
+    `top5` are the published accuracies in percent on ImageNet's 50,000 validation pictures
+    (None: not published), `published` how they were measured. `channels_first`: Keras can
+    build it so, with the same answers; `large_dense`: most of its weights are in dense
+    layers."""
 
     name: str
     title: str
@@ -90,6 +94,7 @@ class Network:
     labels: str = "imagenet"
     channels_first: bool = True
     large_dense: bool = False
+    published: str = "Keras, single centre crop"
 
 
 # Source: keras.applications.imagenet_utils.preprocess_input, modes caffe, tf and torch.
@@ -174,6 +179,7 @@ NETWORKS: dict[str, Network] = {
                 675_763, "BSD-2-Clause, the authors of SqueezeNet",
             ),
             57.5, 80.3, 1_248_424, 18, 2016, "arXiv:1602.07360",
+            published="Caffe, 256 x 256, single centre crop",
         ),
         Network(
             "squeezenet_v1.1", "SqueezeNet v1.1", "topfive.squeezenet:squeezenet_v1_1", 227,
@@ -184,6 +190,7 @@ NETWORKS: dict[str, Network] = {
                 None, 5_059_384, "MIT, Refik Can Malli; BSD-2-Clause, the authors of SqueezeNet",
             ),
             57.5, 80.3, 1_235_496, 18, 2016, "arXiv:1602.07360",
+            published="Caffe, 256 x 256, single centre crop",
         ),
         Network(
             "mobilenet", "MobileNet", "keras.applications:MobileNet", 224, TENSORFLOW, CROP_256,
@@ -260,10 +267,24 @@ def _plain(name: str) -> str:
 def choose_recipe(
     network: Network, name: str = "default", fit: str | None = None, filter: str | None = None
 ) -> Recipe:
-    """Return the card's recipe, or Keras's (`tutorial`), with `fit` and `filter` overridden."""
+    """Return the card's recipe, or Keras's (`tutorial`), with `fit` and `filter` overridden.
+
+    Raises:
+        UsageError: one of them is unknown.
+    """
+    check_choice("recipe", name, RECIPES)
+    check_choice("fit", fit, (None, *FITS))
+    check_choice("filter", filter, (None, *FILTERS))
     recipe = network.recipe
     if name == "tutorial":
         recipe = Recipe("stretch", "nearest", recipe.short_side, keras_decoding=True)
     return Recipe(
         fit or recipe.fit, filter or recipe.filter, recipe.short_side, recipe.keras_decoding
     )
+
+
+def check_choice(option: str, value: str | None, known: Iterable[str | None]) -> None:
+    """Raise a `UsageError` that lists what is known, if the value of an option is not."""
+    names = [name for name in known if name is not None]
+    if value not in known:
+        raise UsageError(f"unknown {option} {value!r}; expected one of {', '.join(names)}")

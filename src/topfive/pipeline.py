@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
+from time import perf_counter
 
-from topfive.preparation import Prepared
-from topfive.results import Row
+import numpy as np
+from numpy.typing import NDArray
+
+from topfive.errors import PictureError
+from topfive.preparation import Prepared, Response
+from topfive.results import Failure
 from topfive.sources import Source
 
 # Python's own choice for work that partly waits: for a disk, a server.
@@ -22,24 +27,24 @@ READERS = min(32, (os.cpu_count() or 1) + 4)
 def stream(
     sources: Iterable[Source],
     prepare: Callable[[Source], Prepared],
-    answer: Callable[[list[Prepared]], list[Row]],
+    answer: Callable[[list[Prepared]], list[Response]],
     *,
     parallel: int,
     batch: int,
     readers: int | None = None,
     ordered: bool = True,
-) -> Iterator[tuple[Source, Row]]:
-    """Yield each source with its row, in the order of the sources or as they are done.
+) -> Iterator[tuple[Source, Response]]:
+    """Yield each source with its response, in the order of the sources or as they are done.
 
     `prepare` works in `readers` threads; what it returned goes to `answer`, up to `batch` at
     a time in `parallel` threads. The sources are drawn by the caller's own thread, as many
     ahead as keeps all threads at work. What any of them raises ends it; what `sources`
-    raises, after the rows of the sources before it.
+    raises, after the responses of the sources before it.
     """
     readers = readers or READERS
     reading, answering = ThreadPoolExecutor(readers), ThreadPoolExecutor(parallel)
     prepared: deque[tuple[int, Prepared]] = deque()
-    done: SimpleQueue[tuple[int, Row | BaseException]] = SimpleQueue()
+    done: SimpleQueue[tuple[int, Response | BaseException]] = SimpleQueue()
 
     def read_one(number: int, source: Source) -> None:
         try:
@@ -56,9 +61,9 @@ def stream(
             except IndexError:  # an earlier call took more than its own
                 break
         try:
-            rows = answer([one for _, one in some]) if some else []
-            for (number, _), row in zip(some, rows, strict=True):
-                done.put((number, row))
+            responses = answer([one for _, one in some]) if some else []
+            for (number, _), response in zip(some, responses, strict=True):
+                done.put((number, response))
         except BaseException as error:
             done.put((some[0][0], error))
 
@@ -71,18 +76,18 @@ def stream(
             failed.append(error)
 
     waiting: dict[int, Source] = {}
-    ready: dict[int, Row] = {}
+    ready: dict[int, Response] = {}
     following = 0
 
-    def collect() -> Iterator[tuple[Source, Row]]:
+    def collect() -> Iterator[tuple[Source, Response]]:
         nonlocal following
-        number, row = done.get()
-        if isinstance(row, BaseException):
-            raise row
+        number, response = done.get()
+        if isinstance(response, BaseException):
+            raise response
         if not ordered:
-            yield waiting.pop(number), row
+            yield waiting.pop(number), response
             return
-        ready[number] = row
+        ready[number] = response
         while following in ready:
             yield waiting.pop(following), ready.pop(following)
             following += 1
@@ -102,3 +107,24 @@ def stream(
         # Whoever stops in the middle does not wait for a slow server.
         reading.shutdown(wait=False, cancel_futures=True)
         answering.shutdown(wait=False, cancel_futures=True)
+
+
+def respond(
+    run: Callable[[NDArray[np.uint8]], NDArray[np.float32]], prepared: Sequence[Prepared]
+) -> list[Response]:
+    """Return a network's response to each picture; `run` takes all of them at once."""
+    start = perf_counter()
+    squares = [one.square for one in prepared if not isinstance(one.square, PictureError)]
+    answers = iter(run(np.stack(squares)) if squares else ())
+    seconds = (perf_counter() - start) / max(1, len(squares))
+    return [
+        Response(
+            Failure(one.source.name, one.square.kind, str(one.square)),
+            1e3 * one.seconds, one.sha256, one.width, one.height,
+        )
+        if isinstance(one.square, PictureError)
+        else Response(
+            next(answers), 1e3 * (one.seconds + seconds), one.sha256, one.width, one.height
+        )
+        for one in prepared
+    ]  # fmt: skip

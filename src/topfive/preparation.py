@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from topfive.errors import PictureError
 from topfive.networks import Recipe
+from topfive.results import Failure
 from topfive.sources import Source
 
 if TYPE_CHECKING:
@@ -29,6 +30,19 @@ class Prepared:
     width: int | None
     height: int | None
     seconds: float
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a network returned for a source: (classes,) probabilities or logits, or the failure
+    of a picture that cannot be read; the milliseconds that were spent on it, without the time
+    in queues; and what is known of the source, as in a `Row`."""
+
+    values: NDArray[np.float32] | Failure
+    milliseconds: float
+    sha256: str | None
+    width: int | None
+    height: int | None
 
 
 def prepare(

@@ -30,6 +30,9 @@ class Classification:
 
     `hierarchy` says what is likely, from the general to the specific, and `ancestors` how
     probable the groups are that were asked for; both are empty where they were not.
+    `prediction_set` is the smallest set of classes that holds the truth as often as was asked
+    for, best first, and `rejected` whether the picture is unlike those that the network was
+    calibrated with; both are None where that was not asked.
     """
 
     source: str
@@ -38,16 +41,25 @@ class Classification:
     recipe: str
     hierarchy: tuple[Statement, ...] = ()
     ancestors: tuple[Statement, ...] = ()
+    prediction_set: tuple[Prediction, ...] | None = None
+    rejected: bool | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Return plain values, ready for JSON; what was not asked for is left out."""
-        asked = {"hierarchy": self.hierarchy, "ancestors": self.ancestors}
+        asked = {
+            "hierarchy": self.hierarchy,
+            "ancestors": self.ancestors,
+            "prediction_set": self.prediction_set,
+        }
+        judged = {} if self.rejected is None else {"rejected": self.rejected}
         return {
             "source": self.source,
             "network": self.network,
             "recipe": self.recipe,
             "predictions": [asdict(prediction) for prediction in self.predictions],
-        } | {name: [asdict(one) for one in found] for name, found in asked.items() if found}
+            **{name: [asdict(one) for one in found] for name, found in asked.items() if found},
+            **judged,
+        }
 
 
 @dataclass(frozen=True)

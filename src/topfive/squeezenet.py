@@ -14,17 +14,23 @@ FIRE_WIDTHS = (
 )  # fmt: skip
 
 
-def squeezenet_v1_0(weights: None = None) -> Any:  # noqa: ARG001, as in keras.applications
-    """Build v1.0: (n, 227, 227, 3) BGR minus the mean → (n, 1000) probabilities."""
-    return _build("squeezenet", conv1=(96, 7), pool_after=(1, 4, 8))
+def squeezenet_v1_0(weights: None = None, classifier_activation: str | None = "softmax") -> Any:
+    """Build v1.0: (n, 227, 227, 3) BGR minus the mean → (n, 1000) probabilities.
+
+    The arguments are those of `keras.applications`; without activation it returns logits.
+    """
+    return _build("squeezenet", (96, 7), (1, 4, 8), weights, classifier_activation)
 
 
-def squeezenet_v1_1(weights: None = None) -> Any:  # noqa: ARG001
+def squeezenet_v1_1(weights: None = None, classifier_activation: str | None = "softmax") -> Any:
     """Build v1.1, which moves the pooling forward: 2.4 times less arithmetic."""
-    return _build("squeezenet_v1.1", conv1=(64, 3), pool_after=(1, 3, 5))
+    return _build("squeezenet_v1.1", (64, 3), (1, 3, 5), weights, classifier_activation)
 
 
-def _build(name: str, conv1: tuple[int, int], pool_after: tuple[int, ...]) -> Any:
+def _build(
+    name: str, conv1: tuple[int, int], pool_after: tuple[int, ...],
+    weights: None, activation: str | None,  # noqa: ARG001, filled by `load_weights`
+) -> Any:  # fmt: skip
     import keras
 
     layers = keras.layers
@@ -40,7 +46,7 @@ def _build(name: str, conv1: tuple[int, int], pool_after: tuple[int, ...]) -> An
     x = layers.Dropout(0.5, name="drop9")(x)
     x = layers.Conv2D(1000, 1, activation="relu", name="conv10")(x)
     x = layers.GlobalAveragePooling2D(name="pool10")(x)
-    x = layers.Activation("softmax", name="prob")(x)
+    x = layers.Activation(activation, name="prob")(x)
     return keras.Model(inputs, x, name=name)
 
 

@@ -44,13 +44,13 @@ def check(file: Path) -> None:
 
 
 def write(
-    file: Path, rows: Iterable[Row], top: int, hierarchy: bool, ancestors: Sequence[str]
-) -> None:
+    file: Path, rows: Iterable[Row], top: int, hierarchy: bool, ancestors: Sequence[str],
+    coverage: float | None = None, reject: bool = False,
+) -> None:  # fmt: skip
     """Write rows, as `Row.to_dict` makes them, to a file whose suffix is in `TABLES`.
 
-    `top` classes are in the flat tables, with `hierarchy` its most specific statement, and
-    the probabilities of the first of a row's ancestors, which are called `ancestors`; a row
-    may have more, which are left out.
+    Flat tables have the columns that `outputs.columns` names. A row may have more ancestors
+    than `ancestors`, which are its first; the others are left out.
 
     Names that are no valid Unicode are kept as they are by JSON alone: elsewhere `\\udcff`
     is spelled out. Names that a spreadsheet would take for formulas are left as they are.
@@ -66,8 +66,9 @@ def write(
         part.unlink(missing_ok=True)
         with part.open("xb") as stream:
             TABLES[file.suffix.lower()](
-                stream, rows, top=top, hierarchy=hierarchy, ancestors=ancestors
-            )
+                stream, rows, top=top, hierarchy=hierarchy, ancestors=ancestors,
+                coverage=coverage, reject=reject,
+            )  # fmt: skip
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(file)
@@ -91,18 +92,14 @@ def write_jsonl(
         stream.write(json.dumps(kept).encode() + b"\n")
 
 
-def write_csv(
-    stream: BinaryIO, rows: Iterable[Row], *, top: int, hierarchy: bool, ancestors: Sequence[str]
-) -> None:
+def write_csv(stream: BinaryIO, rows: Iterable[Row], **asked: Any) -> None:
     """Write the names of the columns, then a line for each row."""
-    stream.write(_encode(outputs.csv_line([*columns(top, hierarchy, ancestors)])))
+    stream.write(_encode(outputs.csv_line([*columns(**asked)])))
     for row in rows:
-        stream.write(_encode(outputs.csv_line(_flat(row, top, hierarchy, ancestors))))
+        stream.write(_encode(outputs.csv_line(_flat(row, asked))))
 
 
-def write_parquet(
-    stream: BinaryIO, rows: Iterable[Row], *, top: int, hierarchy: bool, ancestors: Sequence[str]
-) -> None:
+def write_parquet(stream: BinaryIO, rows: Iterable[Row], **asked: Any) -> None:
     """Write groups of `ROW_GROUP` rows.
 
     Probabilities are float64, as sums of many classes and in the other formats.
@@ -113,11 +110,11 @@ def write_parquet(
     except ImportError as error:
         raise _without_pyarrow() from error
 
-    types = {str: pa.string(), int: pa.int32(), float: pa.float64()}
-    named = columns(top, hierarchy, ancestors)
+    types = {str: pa.string(), int: pa.int32(), float: pa.float64(), bool: pa.bool_()}
+    named = columns(**asked)
     schema = pa.schema([(name, types[kind]) for name, kind in named.items()])
     with parquet.ParquetWriter(stream, schema, compression="zstd", store_schema=False) as writer:
-        for group in _groups(_flat(row, top, hierarchy, ancestors) for row in rows):
+        for group in _groups(_flat(row, asked) for row in rows):
             arrays = [
                 pa.array([_valid(cell) for cell in cells], field.type)
                 for cells, field in zip(zip(*group, strict=True), schema, strict=True)
@@ -125,7 +122,7 @@ def write_parquet(
             writer.write_batch(pa.record_batch(arrays, schema=schema))
 
 
-# Called with what was asked for: `top`, `hierarchy`, `ancestors`.
+# Called with what was asked for: `ancestors`, and what else `outputs.columns` takes.
 TABLES: dict[str, Callable[..., None]] = {
     ".parquet": write_parquet,
     ".jsonl": write_jsonl,
@@ -133,14 +130,18 @@ TABLES: dict[str, Callable[..., None]] = {
 }
 
 
-def columns(top: int, hierarchy: bool, ancestors: Sequence[str]) -> dict[str, type]:
-    """Return the columns of a flat table, `str`, `int` or `float` each.
+def columns(
+    top: int, hierarchy: bool, ancestors: Sequence[str],
+    coverage: float | None = None, reject: bool = False,
+) -> dict[str, type]:  # fmt: skip
+    """Return the columns of a flat table, `str`, `int`, `float` or `bool` each.
 
     An ancestor whose name is taken, in upper or lower case, gets a number (`source_2`).
     """
     named: dict[str, type] = dict(BEFORE)
-    for name in outputs.columns(top, hierarchy, ()):
-        named[name] = float if "probability" in name else str
+    for name in outputs.columns(top, hierarchy, (), coverage, reject):
+        kind = bool if name == "rejected" else str
+        named[name] = float if "probability" in name else kind
     taken = {*named, *AFTER, *ERROR}
     for ancestor in ancestors:
         name, number = str(_valid(ancestor)), 1
@@ -152,11 +153,11 @@ def columns(top: int, hierarchy: bool, ancestors: Sequence[str]) -> dict[str, ty
     return named | AFTER | ERROR
 
 
-def _flat(row: Row, top: int, hierarchy: bool, ancestors: Sequence[str]) -> list[object]:
+def _flat(row: Row, asked: Mapping[str, Any]) -> list[object]:
     error = row["error"] or {}
     return [
         *(row[name] for name in BEFORE),
-        *outputs.cells(row, top, hierarchy, ancestors),
+        *outputs.cells(row, **asked),
         *(row[name] for name in AFTER),
         error.get("kind"),
         error.get("message"),

@@ -55,13 +55,13 @@ def classify(
     arguments = (*pictures, *images)
     if not arguments:
         raise click.UsageError("name a picture, a folder, an address, or - for standard input")
-    if chosen["backend"] == "openvino":
+    if chosen["backend"] == "openvino" and chosen["precision"] != "int8":
         from topfive import blobs, networks
 
         card = networks.find_network(chosen["network"])
-        blobs.read_ahead(
-            card, chosen["weights"], (chosen["device"] or blobs.DEFAULT_DEVICE).upper()
-        )
+        device = (chosen["device"] or blobs.DEFAULT_DEVICE).upper()
+        target = blobs.Target(device, precision=chosen["precision"])
+        blobs.read_ahead(card, chosen["weights"], target)
     from topfive import outputs, sources
     from topfive.classifier import Classifier
 
@@ -73,7 +73,7 @@ def classify(
 
         annotate.check_target(save, several)
     answers = Answers(Classifier(**chosen, wait=False), save, show)
-    asked = {name: chosen[name] for name in ("hierarchy", "ancestors")}
+    asked = {name: chosen[name] for name in ("hierarchy", "ancestors", "coverage", "reject")}
     results = answers.to(chain(first, found), top)
     for piece in outputs.FORMATS[format](results, several=several, top=top, **asked):
         write(piece)

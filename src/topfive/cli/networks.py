@@ -60,7 +60,7 @@ def _here(network: Network) -> dict[str, bool]:
 
     checksum = weights.checksum(network)
     compiled = checksum is not None and blobs.is_current(
-        blobs.identity(network, checksum, blobs.DEFAULT_DEVICE)
+        blobs.identity(network, checksum, blobs.Target())
     )
     return {"downloaded": weights.path(network).is_file(), "compiled": compiled}
 

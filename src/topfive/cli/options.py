@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from topfive.networks import DEFAULT_NETWORK, FILTERS, FITS, RECIPES
+from topfive.networks import DEFAULT_NETWORK, FILTERS, FITS, PRECISIONS, RECIPES
 
 Command = Callable[..., Any]
 
@@ -51,6 +51,24 @@ _ANSWERS = (
     ),
 )
 
+_CALIBRATED = (
+    click.option(
+        "--calibrated",
+        is_flag=True,
+        help="Scale the probabilities to what `topfive calibrate` found; so do the next two.",
+    ),
+    click.option(
+        "--coverage",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        help="Answer with the smallest set of classes that holds the truth that often: 0.95.",
+    ),
+    click.option(
+        "--reject",
+        is_flag=True,
+        help='Say "I don\'t know" of pictures unlike any that the network was calibrated with.',
+    ),
+)
+
 _NETWORK = (
     click.option(
         "--recipe",
@@ -73,6 +91,13 @@ _NETWORK = (
         help="Other weights: .h5, .weights.h5, .keras, or SqueezeNet's .net.",
     ),
     click.option("--backend", default="openvino", show_default=True, type=click.Choice(BACKENDS)),
+    click.option(
+        "--precision",
+        default="f32",
+        show_default=True,
+        type=click.Choice(PRECISIONS),
+        help="Compute in fewer bits, where the device has them; int8 needs `topfive quantize`.",
+    ),
     click.option("--device", help="OpenVINO's CPU, GPU, NPU or AUTO.  [default: CPU]"),
     click.option("--threads", type=click.IntRange(1), help="How many CPU threads OpenVINO uses."),
     click.option(
@@ -88,7 +113,7 @@ _NETWORK = (
 
 def answers(command: Command) -> Command:
     """Add what says which network answers, and what it is asked."""
-    return reduce(lambda inner, option: option(inner), reversed(_ANSWERS), command)
+    return reduce(lambda inner, option: option(inner), reversed(_ANSWERS + _CALIBRATED), command)
 
 
 def network(command: Command) -> Command:

@@ -1,0 +1,228 @@
+"""What `topfive calibrate` found, and the answers by it: calibrated probabilities, the set of
+classes that holds the truth as often as is asked, whether a picture is unlike any known one.
+
+Imported when a network starts: only NumPy. `calibrating` does the fitting.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topfive import records
+from topfive.errors import UsageError
+
+METHODS = ("raps", "aps")
+REJECT_SCORES = ("energy", "max_logit")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How a network's logits are read.
+
+    `temperature` divides them before the softmax. `scores` are the conformal scores of the
+    true classes of the pictures that were kept for the sets, ascending; `penalty` and `free`
+    are RAPS's lambda and k_reg (0 for APS). A picture is rejected whose `reject_score` is
+    under `threshold`, as that of at most a share of `reject_rate` of the `pictures` was.
+    `nll` (mean negative log-likelihood, nats) and `ece` (expected calibration error, 0 to 1)
+    are those before and after, measured on pictures that the temperature was not fitted to.
+    """
+
+    temperature: float
+    method: str
+    scores: tuple[float, ...]
+    penalty: float
+    free: int
+    reject_score: str
+    threshold: float
+    reject_rate: float
+    pictures: int
+    recipe: str
+    precision: str
+    nll: tuple[float, float]
+    ece: tuple[float, float]
+    version: str
+
+    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the calibrated probabilities of (…, classes) logits, in the same shape.
+
+        Source: Guo et al. 2017, arXiv:1706.04599.
+        """
+        return softmax(logits, self.temperature)
+
+    def prediction_set(
+        self, probabilities: NDArray[np.float32], coverage: float
+    ) -> NDArray[np.intp]:
+        """Return the classes, best first, of the set that holds the truth as often as
+        `coverage` (0 to 1), given calibrated (classes,) probabilities. It is never empty.
+
+        Raises:
+            UsageError: see `check_coverage`.
+        """
+        bound = self.scores[self.check_coverage(coverage) - 1]
+        order = ranking(probabilities)
+        scores = conformal_scores(probabilities[order], self.penalty, self.free)
+        return order[: max(1, int(np.searchsorted(scores, bound, side="right")))]
+
+    def check_coverage(self, coverage: float) -> int:
+        """Return which of the `scores`, counted from 1, bounds the sets of a coverage: the
+        quantile of split conformal prediction, ceil((n + 1) * coverage).
+
+        Raises:
+            UsageError: it is not between 0 and 1, or takes more pictures than there were.
+        """
+        if not 0 < coverage < 1:
+            raise UsageError(f"the coverage must be between 0 and 1; received {coverage}")
+        count = len(self.scores)
+        place = math.ceil((count + 1) * coverage - 1e-9)  # 0.07 * 100 is more than 7
+        if place > count:
+            needed = math.ceil(coverage / (1 - coverage) - 1e-9)
+            raise UsageError(
+                f"a coverage of {coverage:g} needs at least {needed} pictures for the sets, and "
+                f"{count} of the {self.pictures} that the network was calibrated with were kept "
+                f"for them; calibrate with {math.ceil(needed * self.pictures / count)} or more"
+            )
+        return place
+
+    def is_known(self, logits: NDArray[np.float32]) -> bool:
+        """Return whether (classes,) logits are like those of the calibration pictures."""
+        return bool(reject_scores(logits, self.reject_score) >= self.threshold)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, entry: Mapping[str, Any]) -> Calibration:
+        """Return what `to_dict` wrote.
+
+        Raises:
+            ValueError: a value is missing, unknown, of another type or out of its range.
+        """
+        known = {field.name for field in fields(cls)}
+        if wrong := known.symmetric_difference(entry):
+            raise ValueError(f"missing or unknown: {', '.join(sorted(wrong))}")
+        values = {name: tuple(one) if isinstance(one, list) else one for name, one in entry.items()}
+        for name, fits in _CHECKS.items():
+            if not fits(values[name]):
+                raise ValueError(f"{name} is {str(entry[name])[:40]}")
+        if values["pictures"] < len(values["scores"]):
+            raise ValueError("more scores than pictures")
+        return cls(**values)
+
+
+def find(network: str, checksum: str, precision: str, recipe: str) -> Calibration:
+    """Return what was stored for a network with these weights, this precision and recipe.
+
+    Raises:
+        UsageError: nothing was, or it is damaged.
+    """
+    stored = records.read(network, checksum).get(records.CALIBRATIONS, {})
+    run = f"topfive calibrate DIR --model {network}"
+    asked = key(precision, recipe)
+    if asked not in stored:
+        others = f" (it is for {', '.join(sorted(stored))})" if stored else ""
+        raise UsageError(
+            f"{network} is not calibrated for {asked} with these weights{others}: {run}, with the "
+            "same options for weights, recipe and precision"
+        )
+    try:
+        if not isinstance(stored[asked], dict):
+            raise ValueError("not a table")
+        return Calibration.from_dict(stored[asked])
+    except ValueError as error:
+        file = records.path(network, checksum)
+        raise UsageError(
+            f"the calibration for {asked} in {file} is damaged ({error}): {run}"
+        ) from error
+
+
+def key(precision: str, recipe: str) -> str:
+    """Return the name of a calibration in a network's record."""
+    return f"{precision} {recipe}"
+
+
+def softmax(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float32]:
+    """Return the probabilities of (…, classes) logits divided by a temperature."""
+    scaled = logits.astype(np.float64) / temperature
+    powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
+
+
+def ranking(probabilities: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Return the classes of (…, classes) probabilities, best first; equal ones by index."""
+    return np.argsort(-probabilities, axis=-1, kind="stable")
+
+
+def conformal_scores(ranked: NDArray[np.float32], penalty: float, free: int) -> NDArray[np.float64]:
+    """Return the score of every class of (…, classes) probabilities in descending order.
+
+    It is the probability of all better classes, and a `penalty` for each rank after the
+    first `free`, so that it rises from class to class. APS's own score adds a random share
+    of the class's own probability, or all of it. Split conformal sets cover as asked with
+    any of these; without it no answer hangs on chance, no set is empty, and the sets are the
+    smallest: PLACEHOLDER.
+
+    Source: APS, Romano et al. 2020, arXiv:2006.02544; RAPS, Angelopoulos et al. 2021,
+    arXiv:2009.14193.
+    """
+    mass = np.cumsum(ranked, axis=-1, dtype=np.float64) - ranked
+    ranks = np.arange(1, ranked.shape[-1] + 1)
+    return mass + penalty * np.maximum(0, ranks - free)
+
+
+def reject_scores(logits: NDArray[np.float32], score: str) -> NDArray[np.float64]:
+    """Return how well the network knows what (…, classes) logits stand for: the higher, the
+    better. `energy` is their log-sum-exp, the negative of the energy; `max_logit` the largest.
+
+    Source: Liu et al. 2020, arXiv:2010.03759; Hendrycks et al. 2022, arXiv:1911.11132.
+    """
+    values = logits.astype(np.float64)
+    largest = values.max(axis=-1)
+    if score == "max_logit":
+        return np.asarray(largest)
+    return np.asarray(largest + np.log(np.exp(values - largest[..., None]).sum(axis=-1)))
+
+
+def _number(value: object, low: float = -math.inf, high: float = math.inf) -> bool:
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return plain and math.isfinite(value) and low <= value <= high  # type: ignore[arg-type]
+
+
+def _count(value: object, low: int) -> bool:
+    return _number(value, low) and isinstance(value, int)
+
+
+def _pair(value: object, high: float = math.inf) -> bool:
+    return (
+        isinstance(value, tuple) and len(value) == 2 and all(_number(one, 0, high) for one in value)
+    )
+
+
+def _ascending(value: object) -> bool:
+    if not isinstance(value, tuple) or not value or not all(_number(one, 0) for one in value):
+        return False
+    return bool(np.all(np.diff(value) >= 0))
+
+
+_CHECKS = {
+    "temperature": lambda value: _number(value, 1e-6),
+    "method": lambda value: value in METHODS,
+    "scores": _ascending,
+    "penalty": lambda value: _number(value, 0),
+    "free": lambda value: _count(value, 0),
+    "reject_score": lambda value: value in REJECT_SCORES,
+    "threshold": _number,
+    "reject_rate": lambda value: _number(value, 0, 1),
+    "pictures": lambda value: _count(value, 1),
+    "recipe": lambda value: isinstance(value, str),
+    "precision": lambda value: isinstance(value, str),
+    "nll": _pair,
+    "ece": lambda value: _pair(value, 1),
+    "version": lambda value: isinstance(value, str),
+}
