@@ -5,9 +5,10 @@
 Six sides run turn by turn, each a process of its own: OpenVINO's benchmark_app on ready-made
 arrays, with the network as Keras exports it and with the one that topfive compiles; `topfive
 batch` over files, and the library's `Classifier.rows`; and Keras's `model.predict` on the same
-files, with Keras's own loader and with a `tf.data` pipeline. The command is measured as a
-whole, from its start to its end; the others count pictures over a steady window. Before that,
-all answer some pictures, and the benchmark ends where they do not agree.
+files, with Keras's own loader and with a `tf.data` pipeline. Where the processor has bfloat16,
+`topfive batch --precision bf16` runs, too. The command is measured as a whole, from its start
+to its end; the others count pictures over a steady window. Before that, all answer some
+pictures in float32, and the benchmark ends where they do not agree.
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ LONGER = 4  # the command's start and end are counted, too, but should be a smal
 
 OF_RAW = dict.fromkeys(NETWORKS, 0.95) | {"squeezenet": 0.85}  # the targets
 FASTER = 1.7
+HAS_BF16 = (
+    "import openvino; "
+    "print('BF16' in openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'))"
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ class Rates:
     rows: tuple[float, ...]
     directory: tuple[float, ...]
     tf_data: tuple[float, ...]
+    bf16: tuple[float, ...] = ()
 
     @property
     def of_exported(self) -> float:
@@ -74,9 +80,14 @@ class Rates:
         """How many times faster the command is than that."""
         return median(self.batch) / self.keras
 
+    @property
+    def faster_in_bf16(self) -> float | None:
+        """How many times faster it is in bfloat16 than they in float32, where that was run."""
+        return median(self.bf16) / self.keras if self.bf16 else None
+
     def to_dict(self) -> dict[str, object]:
         """Return plain values, ready for JSON."""
-        ratios = ("of_exported", "of_own", "keras", "faster")
+        ratios = ("of_exported", "of_own", "keras", "faster", "faster_in_bf16")
         return asdict(self) | {name: getattr(self, name) for name in ratios}
 
 
@@ -106,6 +117,19 @@ def report(rows: Sequence[Rates]) -> str:
             f"{f'>= {least:.0%}':>10}{row.of_own:13.1%}{_mark(row.of_own, least)}"
             f"{row.faster:13.2f}x{_mark(row.faster, FASTER)}{f'>= {FASTER}x':>10}"
         )
+    halves = [(row, row.faster_in_bf16) for row in rows]
+    if any(faster for _, faster in halves):
+        lines += [
+            "",
+            f"{'topfive batch':14}{'--precision bf16':>20}{'of Keras + TF (float32)':>28}"
+            f"{'target':>12}",
+        ]
+    for row, faster in halves:
+        if faster:
+            lines.append(
+                f"{row.network:14}{median(row.bf16):20.1f}{faster:25.2f}x"
+                f"{_mark(faster, FASTER)}{f'>= {FASTER}x':>12}"
+            )
     return "\n".join(lines)
 
 
@@ -124,7 +148,8 @@ def setting(weights: set[str], pictures: str, runs: int, seconds: float) -> str:
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"{'/'.join(sorted(weights))} weights\n{packages}\n"
         f"{pictures}, linked to many times.\n"
-        "All compute in float32 (benchmark_app: -hint throughput -infer_precision f32).\n"
+        "All compute in float32 (benchmark_app: -hint throughput -infer_precision f32),\n"
+        "but where bf16 is said.\n"
         "topfive cuts out and filters as its recipes say; Keras and TensorFlow stretch,\n"
         "bilinear, not anti-aliased, Keras's default and less work.\n"
         "own graph: what topfive compiles, which does not have to read and decode there.\n"
@@ -189,12 +214,18 @@ def measure(name: str, photographs: Sequence[Path], folder: Path, seconds: float
         commands = steady_sides(network, weights, pictures, graphs, seconds, base)
         count = max(1, round(LONGER * seconds * rate(run(commands["rows"]))))
         many = folder_pictures.link(photographs, Path(work) / "many", count)
-        batch = batch_command(many, name, weights, output, base)
-        *steady, whole = turn_by_turn([*commands.values(), batch], runs)
+        batches = {"batch": batch_command(many, name, weights, output, base)}
+        if run(Command((sys.executable, "-c", HAS_BF16), base)).output.strip() == "True":
+            half = batch_command(many, name, weights, output, base, "--precision", "bf16")
+            run(half)  # which compiles it
+            batches["bf16"] = half
+        timed = turn_by_turn([*commands.values(), *batches.values()], runs)
         if len(output.read_bytes().splitlines()) != count:
             raise BenchmarkError(f"topfive batch did not write {count} rows")
-    rates = {side: tuple(map(rate, timed)) for side, timed in zip(commands, steady, strict=True)}
-    return Rates(name, kind, batch=tuple(count / one.seconds for one in whole), **rates)
+    sides = dict(zip([*commands, *batches], timed, strict=True))
+    rates = {side: tuple(map(rate, sides[side])) for side in commands}
+    whole = {side: tuple(count / one.seconds for one in sides[side]) for side in batches}
+    return Rates(name, kind, **rates, **whole)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

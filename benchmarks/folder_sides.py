@@ -71,11 +71,11 @@ def rate(run: Run) -> float:
 
 
 def batch_command(pictures: Path, network: str, weights: Path, output: Path,
-                  base: Mapping[str, str]) -> Command:  # fmt: skip
+                  base: Mapping[str, str], *more: str) -> Command:  # fmt: skip
     """Return `topfive batch` over a folder, from the beginning, its rows as JSON lines."""
     line = (sys.executable, "-m", "topfive", "batch", str(pictures), "-o", str(output))
     options = ("--model", network, "--weights", str(weights), "--restart", "--quiet")
-    return Command((*line, *options), base)
+    return Command((*line, *options, *more), base)
 
 
 def print_answers(side: str, answers: Iterable[Answer]) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from PIL import Image
 
 import topfive
 from tests import fakes
+from tests.test_interpretation import CALIBRATION
 from topfive import Classifier, UsageError
 from topfive.batches import Placement, batch, journal_file
 from topfive.runs import Listener
@@ -174,6 +176,8 @@ def test_a_changed_option_refuses_to_go_on_and_is_named(
         ({"fit": "pad"}, "recipe was stretch-bicubic, now pad-bicubic"),
         ({"where": ["dog"]}, "--where was not given, now dog"),
         ({"ordered": False}, "--unordered was not given, now given"),
+        ({"calibration": CALIBRATION}, "the calibration was not given, now"),
+        ({"calibration": CALIBRATION, "coverage": 0.5}, "--coverage was not given, now 0.5"),
     ):
         with pytest.raises(UsageError, match=said):
             run(photographs, output, **changed)
@@ -181,6 +185,26 @@ def test_a_changed_option_refuses_to_go_on_and_is_named(
         run([photographs, photographs], output)
     run(photographs, output, top=3, restart=True)
     assert {len(row["predictions"]) for row in lines(output)} == {0, 3}
+
+
+def test_a_batch_answers_by_the_calibration(
+    photographs: Path, run: Callable[..., topfive.Summary], tmp_path: Path
+) -> None:
+    run(photographs, tmp_path / "plain.jsonl")
+    run(
+        photographs, tmp_path / "sets.jsonl",
+        calibration=replace(CALIBRATION, threshold=0.5), coverage=0.5, reject=True,
+    )  # fmt: skip
+    for plain, told in zip(
+        lines(tmp_path / "plain.jsonl"), lines(tmp_path / "sets.jsonl"), strict=True
+    ):
+        assert plain["error"] == told["error"]
+        if told["error"]:
+            continue
+        best, calibrated = (row["predictions"][0] for row in (plain, told))
+        assert best["label"] == calibrated["label"] == told["prediction_set"][0]["label"]
+        assert best["probability"] > calibrated["probability"], "the temperature is 2"
+        assert isinstance(told["rejected"], bool)
 
 
 def test_an_output_that_is_there_is_not_written_over(

@@ -103,9 +103,18 @@ def test_each_missed_target_is_marked(batch: float, missed: str) -> None:
     assert "".join("-" if mark else "+" for mark in marks) == missed
 
 
+@pytest.mark.parametrize(("half", "mark"), [(8.6, "1.72x "), (8.4, "1.68x !")])
+def test_bfloat16_has_its_own_table_where_the_processor_has_it(half: float, mark: str) -> None:
+    assert "bf16" not in folder.report([RATES])
+    assert RATES.faster_in_bf16 is None
+    line = folder.report([replace(RATES, bf16=(half, half, 1.0))]).splitlines()[-1]
+    assert mark in line
+    assert line.endswith(">= 1.7x")
+
+
 def test_the_report_fits_80_columns() -> None:
     large = (12_345.6,)
-    rows = [Rates(name, "random", large, large, (0.5,), large, large, large)
+    rows = [Rates(name, "random", large, large, (0.5,), large, large, large, large)
             for name in folder.NETWORKS]  # fmt: skip
     text = folder.report(rows)
     text += "\n" + folder.setting({"random", "published"}, "160 photographs, 17.9 MB", 3, 7.5)

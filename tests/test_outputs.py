@@ -122,3 +122,38 @@ def test_a_result_is_out_before_the_next_one_is_asked_for(format: str) -> None:
 )
 def test_a_name_cannot_command_the_terminal(name: str, shown: str) -> None:
     assert printable(name) == shown
+
+
+SURE = replace(GOOD, prediction_set=(BALL,), rejected=False)
+UNSURE = replace(GOOD, prediction_set=(BALL, GOLF), rejected=True)
+
+
+def test_a_set_is_said_instead_of_the_best() -> None:
+    assert text("text", [replace(SURE, rejected=None)]) == "1. soccer_ball: 93.43%\n"
+    unsure = replace(UNSURE, rejected=None, predictions=(BALL,))
+    assert text("text", [unsure]) == "1. soccer_ball: 93.43%\n2. golf_ball: 1.00%\n"
+
+
+def test_of_a_rejected_picture_nothing_is_claimed() -> None:
+    said = text("text", [SURE, replace(UNSURE, hierarchy=(DOG,), ancestors=(DOG,))], several=True)
+    first, second = said.split("\n\n")
+    assert first == "ball.jpg\n1. soccer_ball: 93.43%"
+    assert second.startswith("ball.jpg\nI don't know: ")
+    assert len(second.splitlines()) == 2
+
+
+def test_json_tells_the_set_and_the_rejection_only_where_asked() -> None:
+    plain, unsure = (json.loads(text("jsonl", [one])) for one in (GOOD, UNSURE))
+    assert {"prediction_set", "rejected"}.isdisjoint(plain)
+    assert [one["label"] for one in unsure["prediction_set"]] == ["soccer_ball", "golf_ball"]
+    assert unsure["rejected"] is True
+    assert unsure["predictions"] == plain["predictions"]
+
+
+def test_csv_has_the_labels_of_the_set_and_the_rejection() -> None:
+    rows = list(csv.DictReader(io.StringIO(
+        text("csv", [SURE, UNSURE, BAD], coverage=0.9, reject=True, ancestors=["dog"])
+    )))  # fmt: skip
+    assert [row["prediction_set"] for row in rows] == ["soccer_ball", "soccer_ball|golf_ball", ""]
+    assert [row["rejected"] for row in rows] == ["False", "True", ""]
+    assert [*rows[0]].index("rejected") < [*rows[0]].index("dog")

@@ -202,3 +202,13 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, check=True)
         peaks.append(int(done.stdout))
     assert peaks[1] < 1.15 * peaks[0]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_set_and_a_rejection_have_their_columns(tmp_path: Path, suffix: str) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    told = GOOD | {"prediction_set": GOOD["predictions"], "rejected": True}
+    file = tmp_path / f"rows{suffix}"
+    tables.write(file, [told, BAD], 1, False, [], 0.9, True)
+    found = duckdb.sql(f"SELECT prediction_set, rejected FROM '{file}'").fetchall()  # noqa: S608
+    assert found == [("soccer_ball|golf_ball", True), (None, None)]
