@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from tests import fakes
-from topfive import blobs, classifier, images, networks, outputs, weights
+from topfive import blobs, classifier, images, networks, outputs, records, weights
 from topfive.cli import main
 from topfive.cli import options as shared_options
 
@@ -387,3 +387,35 @@ def test_doctor_notices_an_engine_that_answers_wrongly(
     failed = [line for line in lines(capsys.readouterr().out) if line.startswith("FAILED")]
     assert failed
     assert all("0.0001 off" in line for line in failed)
+
+
+def test_networks_tells_what_was_measured_here(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    card = networks.NETWORKS["vgg16"]
+    assert card.weights.checksum
+    key = (card.name, card.weights.checksum)
+    measurement = {
+        "agreement": {"hits": 79, "of": 80, "low": 0.933, "high": 0.998}, "faster": 3.94,
+        "top5": {"exact": {"hits": 75, "of": 80}, "lower": {"hits": 74, "of": 80}},
+    }  # fmt: skip
+    records.update(*key, "precisions", "int8", {"measurement": measurement})
+    records.update(*key, "precisions", "bf16", {"measurement": measurement | {"top5": None}})
+    records.update(*key, "calibrations", "f32 crop-256-bicubic", {"pictures": 160})
+    assert main(["networks"]) == 0
+    told = " ".join(capsys.readouterr().out.split("\n\n")[1].split())
+    assert told == (
+        "vgg16 int8: its first label is float32's on 98.8% of 80 pictures (93.3% to 99.8%); "
+        "top-5 92.5%, float32 93.8%; 3.9 times as fast "
+        "vgg16 bf16: its first label is float32's on 98.8% of 80 pictures (93.3% to 99.8%); "
+        "3.9 times as fast "
+        "vgg16 calibrated: f32 crop-256-bicubic, with 160 pictures"
+    )
+    assert main(["networks", "--format", "json"]) == 0
+    (first, *_) = json.loads(capsys.readouterr().out)
+    assert first["precisions"]["int8"]["measurement"] == measurement
+    assert list(first["calibrations"]) == ["f32 crop-256-bicubic"]
+    records.update(*key, "precisions", "int8", {"measurement": {"agreement": 3}})
+    assert main(["networks"]) == 0
+    assert "vgg16: what was measured of it is damaged" in capsys.readouterr().out

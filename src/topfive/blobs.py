@@ -67,7 +67,7 @@ class Target:
     def dense_in_place(self) -> bool:
         """Whether large dense layers are laid out to be read where they are, for an answer at
         once, and not to be copied at the start and then computed faster."""
-        return not self.throughput and self.precision == "f32"
+        return not self.throughput and self.precision != "int8"
 
 
 def identity(network: Network, content: str, target: Target) -> Key:

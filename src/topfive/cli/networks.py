@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,13 +25,16 @@ def networks(format: str) -> int:
     Top-1 and top-5 are the published accuracies on ImageNet's validation pictures, in
     percent; M is the parameters in millions; layers are those with weights on the longest
     path. "here" says "file" where the weights are downloaded, and "compiled" where the next
-    start is fast.
+    start is fast. Below stands what `topfive quantize` and `topfive calibrate` measured.
     """
     from topfive.networks import NETWORKS
 
     here = {network.name: _here(network) for network in NETWORKS.values()}
+    measured = {network.name: _record(network) for network in NETWORKS.values()}
     if format == "json":
-        cards = [{**asdict(card), **here[card.name]} for card in NETWORKS.values()]
+        cards = [
+            {**asdict(card), **here[card.name], **measured[card.name]} for card in NETWORKS.values()
+        ]
         click.echo(json.dumps(cards, indent=1))
         return 0
     from rich.console import Console
@@ -51,8 +55,44 @@ def networks(format: str) -> int:
             card.paper.removeprefix("arXiv:"),
             " ".join(HERE[word] for word, true in here[card.name].items() if true) or "-",
         )
-    Console().print(table)
+    console = Console(highlight=False)
+    console.print(table)
+    lines: list[str] = []
+    for card in NETWORKS.values():
+        try:
+            lines += _lines(card.name, measured[card.name])
+        except (KeyError, TypeError, ZeroDivisionError):
+            lines.append(f"{card.name}: what was measured of it is damaged; measure it again")
+    if lines:
+        console.print("", *lines, sep="\n")
     return 0
+
+
+def _record(network: Network) -> dict[str, dict[str, Any]]:
+    """Return what was measured of a network with its published weights."""
+    from topfive import records, weights
+
+    record = records.read(network.name, weights.checksum(network) or "")
+    return {section: record.get(section, {}) for section in ("precisions", "calibrations")}
+
+
+def _lines(name: str, record: dict[str, dict[str, Any]]) -> Iterator[str]:
+    for precision, entry in record["precisions"].items():
+        found = entry["measurement"]
+        same, top5 = found["agreement"], found["top5"]
+        line = (
+            f"{name} {precision}: its first label is float32's on {_share(same)} of {same['of']} "
+            f"pictures ({same['low']:.1%} to {same['high']:.1%})"
+        )
+        if top5:
+            line += f"; top-5 {_share(top5['lower'])}, float32 {_share(top5['exact'])}"
+        yield f"{line}; {found['faster']:.1f} times as fast"
+    for how, entry in record["calibrations"].items():
+        yield f"{name} calibrated: {how}, with {entry['pictures']} pictures"
+
+
+def _share(measure: dict[str, Any]) -> str:
+    return f"{measure['hits'] / measure['of']:.1%}"
 
 
 def _here(network: Network) -> dict[str, bool]:
