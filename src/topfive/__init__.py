@@ -2,7 +2,8 @@
 
 `classify("photo.jpg").predictions[0].label` asks VGG16;
 `Classifier("xception").classify("photo.jpg", top=5)` another network;
-`batch("photos/", "results.parquet")` all that is in a folder.
+`batch("photos/", "results.parquet")` all that is in a folder;
+`evaluate("labelled/", ["vgg16", "resnet50"])` how good they are.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from topfive.batches import Placement, batch
     from topfive.classifier import Classifier, classify
     from topfive.errors import PictureError, TopfiveError, UsageError, WeightsError
+    from topfive.evaluating import evaluate
+    from topfive.evaluations import Comparison, Evaluation
     from topfive.journal import Summary
     from topfive.networks import NETWORKS, Network, find_network
     from topfive.results import Classification, Failure, Prediction, Row
@@ -37,6 +40,9 @@ _HOMES = {
     "TopfiveError": "errors",
     "UsageError": "errors",
     "WeightsError": "errors",
+    "evaluate": "evaluating",
+    "Comparison": "evaluations",
+    "Evaluation": "evaluations",
     "Summary": "journal",
     "NETWORKS": "networks",
     "Network": "networks",
@@ -52,6 +58,8 @@ __all__ = [
     "NETWORKS",
     "Classification",
     "Classifier",
+    "Comparison",
+    "Evaluation",
     "Failure",
     "Listener",
     "Network",
@@ -66,6 +74,7 @@ __all__ = [
     "WeightsError",
     "batch",
     "classify",
+    "evaluate",
     "find_network",
 ]
 

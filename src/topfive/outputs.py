@@ -23,7 +23,9 @@ BETWEEN = "|"  # the labels of a set
 FULL = (errno.ENOSPC, errno.EDQUOT)  # a file system without room, a user without
 
 
-def as_text(results: Iterable[Result], *, several: bool, **_: object) -> Iterator[str]:
+def as_text(
+    results: Iterable[Result], *, several: bool, coverage: float | None = None, **_: object
+) -> Iterator[str]:
     """Yield the tutorial's lines, `1. soccer_ball: 93.43%`; with `several`, a block each.
 
     Where the hierarchy was asked for, its line (`dog 97%, beagle 61%`) stands for them, and
@@ -38,6 +40,8 @@ def as_text(results: Iterable[Result], *, several: bool, **_: object) -> Iterato
             f"{rank}. {prediction.label}: {prediction.probability:.2%}"
             for rank, prediction in enumerate(result.prediction_set or result.predictions, start=1)
         ]
+        if result.prediction_set is not None and coverage is not None:
+            lines.append(f"such sets hold the truth {100 * coverage:.4g}% of the time")
         if result.hierarchy:
             lines = [", ".join(f"{one.label} {one.probability:.0%}" for one in result.hierarchy)]
         lines += [f"{one.label}: {one.probability:.2%}" for one in result.ancestors]

@@ -16,8 +16,10 @@ import click
 
 from topfive import __version__
 from topfive.cli.batch import batch
+from topfive.cli.calibrate import calibrate
 from topfive.cli.classify import classify
 from topfive.cli.doctor import doctor
+from topfive.cli.evaluate import evaluate
 from topfive.cli.networks import networks
 from topfive.cli.weights import weights
 from topfive.errors import TopfiveError
@@ -42,7 +44,7 @@ def cli() -> None:
             stream.reconfigure(errors="backslashreplace")  # a file name may be any bytes
 
 
-for command in (classify, batch, networks, weights, doctor):
+for command in (classify, batch, evaluate, calibrate, networks, weights, doctor):
     cli.add_command(command)
 
 

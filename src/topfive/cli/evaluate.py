@@ -1,0 +1,193 @@
+"""`topfive evaluate`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from topfive.cli import options
+from topfive.networks import DEFAULT_NETWORK
+from topfive.processes import return_memory
+
+if TYPE_CHECKING:
+    from topfive.classifier import Classifier
+    from topfive.evaluating import Listener
+    from topfive.evaluations import Comparison
+    from topfive.ground_truth import GroundTruth
+    from topfive.results import Failure
+
+NUMBERS = ("index", "ilsvrc")  # of `truth_files`, which is not imported for a help page
+FORMATS = ("text", "json", "markdown")
+SHOWN = 5  # names of files
+
+
+@click.command()
+@click.argument("folder", metavar="DIR")
+@click.option(
+    "-m",
+    "--model",
+    "--network",
+    "models",
+    multiple=True,
+    default=(DEFAULT_NETWORK,),
+    show_default=True,
+    metavar="NAME",
+    help="A network; may be repeated, as --precision and --recipe may: all combinations are "
+    "measured, one after the other.",
+)
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where the classes stand: a .csv or .tsv table with a header, a text with a name and a "
+    "class in each line, or with the classes alone, in the order of the names.",
+)
+@click.option(
+    "--numbers",
+    type=click.Choice(NUMBERS),
+    help="What numbers in FILE are: Keras's indices from 0, or the ids from 1 of ImageNet's "
+    "development kit, whose meta.mat lies beside FILE.",
+)
+@click.option(
+    "--restrict", is_flag=True, help="Let the networks choose among the classes in DIR alone."
+)
+@click.option("-f", "--format", default="text", show_default=True, type=click.Choice(FORMATS))
+@click.option("--per-class", is_flag=True, help="Show every class, not the weakest alone.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a report, too: .html, .md or .json.",
+)
+@click.option(
+    "--review",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Draw the N pictures that the networks disagree on most, or one is most wrong about.",
+)
+@click.option(
+    "--review-to",
+    default="review.jpg",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where --review draws to.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+@options.network
+def evaluate(
+    folder: str, models: tuple[str, ...], precision: tuple[str, ...], recipe: tuple[str, ...],
+    format: str, per_class: bool, report: Path | None, review: int | None,
+    review_to: Path, quiet: bool, **chosen: Any,
+) -> int:  # fmt: skip
+    """Measure how good networks are on pictures whose classes are known.
+
+    DIR holds folders named by WordNet id, index or label; or pictures whose names begin with
+    a WordNet id; or pictures that --truth names. It may be an archive or a bucket.
+    """
+    from topfive import evaluating
+
+    if review is not None:
+        check_review(review_to, folder)
+    if report is not None:
+        from topfive import reports
+
+        reports.check(report)
+    return_memory()
+    with terminal(quiet) as listener:
+        comparison = evaluating.evaluate(
+            folder, models, precisions=precision, recipes=recipe, listener=listener, **chosen
+        )
+    try:
+        if report is not None:
+            reports.write(comparison, report, max_pixels=chosen["max_pixels"])
+        if review is not None:
+            write_review(comparison, review, review_to, chosen["max_pixels"])
+    finally:  # what took hours to measure is said in any case
+        say(comparison, format, per_class)
+    return 1 if any(one.failures for one in comparison.evaluations) else 0
+
+
+# With one command several networks are compared, so these may be given several times here.
+for option in evaluate.params:
+    if isinstance(option, click.Option) and option.name in ("precision", "recipe"):
+        option.multiple, option.default = True, (option.default,)
+
+
+def check_review(file: Path, folder: str) -> None:
+    """Refuse a file that a contact sheet cannot be written to, before any work is done."""
+    from topfive.annotate import SUFFIXES
+
+    if file.suffix.lower() not in SUFFIXES:
+        raise click.UsageError(f"{file}: expected a name that ends in {', '.join(SUFFIXES)}")
+    if not file.parent.is_dir() or file.is_dir():
+        raise click.UsageError(f"{file}: expected a file in a folder that is there")
+    if Path(folder).resolve() in file.resolve().parents:
+        raise click.UsageError(f"{file} would lie among the pictures; name another --review-to")
+
+
+def write_review(comparison: Comparison, number: int, file: Path, max_pixels: int) -> None:
+    """Draw the pictures that a person should look at, or say that there are none."""
+    from topfive import annotate, contact_sheets
+
+    first, *others = comparison.evaluations
+    if comparison.disagreements if others else contact_sheets.worst(first, 1):
+        annotate.save(contact_sheets.review(comparison, number, max_pixels), "", file, set())
+    else:
+        print(f"topfive: nothing to review, {file} is not drawn", file=sys.stderr)
+
+
+def say(comparison: Comparison, format: str, per_class: bool) -> None:
+    """Print a comparison on standard output."""
+    if format == "text":
+        from topfive.cli.evaluate_text import show
+
+        show(comparison, per_class)
+        return
+    from topfive import reports
+    from topfive.cli.classify import write
+
+    for piece in reports.FORMATS[format](comparison):
+        write(piece)
+
+
+@contextmanager
+def terminal(quiet: bool) -> Iterator[Listener]:
+    """Give what shows on standard error how an evaluation goes on: what is left out, a bar
+    for each network, each failure once."""
+    from topfive import evaluating
+    from topfive.outputs import printable
+    from topfive.progress import show_pictures
+
+    def tell(text: str) -> None:
+        print(f"topfive: {printable(text)}", file=sys.stderr, flush=True)
+
+    class Terminal(evaluating.Listener):
+        def found(self, truth: GroundTruth) -> None:
+            self.total, names = len(truth), truth.unlabelled
+            self.said: set[Failure] = set()
+            if names:
+                more = ", …" if len(names) > SHOWN else ""
+                tell(f"without a class, left out: {len(names):,} files: "
+                     f"{', '.join(names[:SHOWN])}{more}")  # fmt: skip
+
+        def begin(self, classifier: Classifier) -> None:
+            bar.close()  # that of the network before
+            if not quiet:
+                tell(f"{classifier.network.name}, {classifier.precision}, {classifier.recipe}")
+            self.shown = bar.enter_context(show_pictures(lambda: self.total, quiet))
+            self.shown.begin(0)
+
+        def add(self, source: str, failure: Failure | None) -> None:
+            self.shown.step(failure is not None)
+            if failure is not None and failure not in self.said:
+                self.said.add(failure)
+                tell(f"{source}: {failure.message}")
+
+    with ExitStack() as bar:
+        yield Terminal()
