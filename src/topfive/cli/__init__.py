@@ -16,8 +16,10 @@ import click
 
 from topfive import __version__
 from topfive.cli.batch import batch
+from topfive.cli.bench import bench
 from topfive.cli.calibrate import calibrate
 from topfive.cli.classify import classify
+from topfive.cli.compare import compare
 from topfive.cli.doctor import doctor
 from topfive.cli.evaluate import evaluate
 from topfive.cli.networks import networks
@@ -44,7 +46,10 @@ def cli() -> None:
             stream.reconfigure(errors="backslashreplace")  # a file name may be any bytes
 
 
-for command in (classify, batch, evaluate, calibrate, networks, weights, doctor):
+COMMANDS = (
+    classify, batch, compare, evaluate, calibrate, bench, networks, weights, doctor,
+)  # fmt: skip
+for command in COMMANDS:
     cli.add_command(command)
 
 

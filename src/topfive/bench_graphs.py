@@ -1,0 +1,200 @@
+"""What is measured: networks as graphs in files, each in its precisions.
+
+The process that measures never imports Keras: a graph comes from a process of its own,
+`python -m topfive.bench_graphs REQUEST`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from topfive import arithmetic, blobs, convert, devices, engine_keras, records, weights
+from topfive.errors import EngineError, TopfiveError, UsageError, WeightsError
+from topfive.networks import PRECISIONS, Network, check_choice, find_network
+from topfive.processes import run_module, skip_openvino_converter
+
+RANDOM = "random"  # stands for the hash of weights that are made up
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network in one precision: its graph in a file, for one picture at a time, and the
+    multiplications, each with an addition, for one. `weights` is their hash."""
+
+    network: Network
+    precision: str
+    weights: str
+    graph: Path
+    multiply_adds: int
+
+
+def find(
+    names: Sequence[str],
+    precisions: Sequence[str] | None = None,
+    file: Path | None = None,
+    random: bool = False,
+) -> list[tuple[Network, str, str]]:
+    """Return what there is to measure: networks, each in its precisions, and the weights' hash.
+
+    `precisions` None is float32 and, where a network has a graph in 8 bits here, that; `file`
+    holds other weights, and `random` makes them up: they are as fast.
+
+    Raises:
+        UsageError: a name is unknown, or a network has no graph in 8 bits.
+        WeightsError: the weights are not here.
+        EngineError: the CPU does not have the precision.
+    """
+    for precision in precisions or ():
+        check_choice("precision", precision, PRECISIONS)
+        devices.check_device(blobs.DEFAULT_DEVICE, precision)
+    if random and (file or "int8" in (precisions or ())):
+        raise UsageError("random weights stand for no file, and have no graph in 8 bits")
+    if file and len(names) > 1:
+        raise UsageError(f"one weight file is for one network; received {', '.join(names)}")
+    found = []
+    for network in dict.fromkeys(map(find_network, names)):
+        checksum = RANDOM if random else _checksum(network, file)
+        stored = "int8" in records.read(network.name, checksum).get(records.PRECISIONS, {})
+        for precision in precisions or ("f32", *("int8",) * stored):
+            if precision == "int8":
+                records.quantised(network.name, checksum)
+            found.append((network, precision, checksum))
+    return found
+
+
+def _checksum(network: Network, file: Path | None) -> str:
+    if file:
+        return weights.checksum_of(file)
+    if not weights.path(network).is_file():
+        raise WeightsError(
+            f"the weights of {network.title} are not here: topfive weights download "
+            f"{network.name}; or measure with --random-weights, which are as fast"
+        )
+    return weights.held(network, offline=True).checksum
+
+
+@contextmanager
+def subjects(
+    found: Sequence[tuple[Network, str, str]], file: Path | None = None
+) -> Iterator[list[Subject]]:
+    """Yield what `find` returned with its graphs, in files that are there for as long.
+
+    Raises:
+        WeightsError: a weight file does not have its hash or does not fit.
+        EngineError: a graph cannot be made or is not what it was.
+    """
+    import openvino
+
+    blobs.folder().mkdir(parents=True, exist_ok=True)
+    ready = []
+    with TemporaryDirectory(prefix=blobs.WORK, dir=blobs.folder()) as folder:
+        for network, precision, checksum in found:
+            if precision == "int8":
+                stored, hashes = records.quantised(network.name, checksum)
+                graph = convert.quantised(stored, hashes)
+                place = stored / records.GRAPH[0]
+            else:
+                place = Path(folder) / f"{network.name}.xml"
+                if not place.is_file():
+                    _spawn(network, file, checksum, place)
+                graph = openvino.Core().read_model(place)
+            work = arithmetic.multiply_adds(graph)
+            ready.append(Subject(network, precision, checksum, place, work))
+        yield ready
+
+
+def set_batch(graph: Any, batch: int) -> None:
+    """Let a graph that was made for one picture at a time take `batch` of them."""
+    from openvino import opset13
+
+    for operation in graph.get_ops():
+        if operation.get_type_name() != "Reshape":
+            continue
+        pattern = operation.input_value(1).get_node()
+        if pattern.get_type_name() != "Constant":
+            continue
+        shape = pattern.get_data().tolist()
+        if shape[0] == 1 and -1 not in shape:  # Keras writes the one picture into its Flatten
+            free = opset13.constant(np.array([-1, *shape[1:]], np.int64))
+            operation.input(1).replace_source_output(free.output(0))
+    (picture,) = graph.inputs
+    graph.reshape([batch, *list(picture.get_shape())[1:]])
+
+
+def _spawn(network: Network, file: Path | None, checksum: str, graph: Path) -> None:
+    place = str((file or weights.path(network)).absolute())
+    request = {"network": network.name, "file": place, "checksum": checksum, "graph": str(graph)}
+    done = run_module("topfive.bench_graphs", json.dumps(request))
+    if done.returncode == 0:
+        return
+    said = (done.stdout.strip() or done.stderr.strip()).splitlines() or [str(done.returncode)]
+    kind, _, message = said[-1].rpartition("\t")
+    error = WeightsError if kind.endswith("WeightsError") else EngineError
+    raise error(message if kind else f"cannot make the graph of {network.title}: {message}")
+
+
+def write_graph(network: Network, file: Path, checksum: str, graph: Path) -> None:
+    """Write a network's graph as topfive compiles it, for one picture at a time."""
+    if checksum == RANDOM:
+        model = random_model(network)
+    else:
+        with ThreadPoolExecutor() as pool:
+            model = convert.checked_model(network, file, checksum, pool)
+    import openvino
+
+    from topfive import keras_models
+
+    openvino.serialize(convert.exported(keras_models.for_openvino(model, network)), graph)
+
+
+def random_model(network: Network) -> Any:
+    """Return a network's Keras model with made-up weights, small and large enough for its
+    answers to depend on the picture.
+
+    Source: He et al. 2015, arXiv:1502.01852.
+    """
+    engine_keras.start_keras("openvino")
+    from topfive import keras_models
+
+    module, _, builder = network.builder.partition(":")
+    with keras_models.without_initial_values():
+        body = getattr(importlib.import_module(module), builder)(weights=None)
+    random = np.random.default_rng(0)
+    for variable in body.weights:
+        shape = tuple(variable.shape)
+        if len(shape) > 1:
+            fan_in = math.prod(shape[:2] if shape[-1] == 1 else shape[:-1])  # depthwise, others
+            values = random.standard_normal(shape, np.float32)
+            variable.assign(values * np.float32(math.sqrt(2 / fan_in)))
+        elif variable.name in ("gamma", "moving_variance", "variance"):
+            variable.assign(np.ones(shape, np.float32))
+    return keras_models.with_scaling(body, network)
+
+
+def main() -> int:
+    """Do what the command line says; print an error's kind and message, for the parent."""
+    request = json.loads(sys.argv[1])
+    file, graph = Path(request["file"]), Path(request["graph"])
+    try:
+        write_graph(find_network(request["network"]), file, request["checksum"], graph)
+    except (TopfiveError, OSError) as error:
+        print(type(error).__name__, " ".join(str(error).split()), sep="\t")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    skip_openvino_converter()
+    sys.exit(main())

@@ -1,0 +1,204 @@
+"""`topfive compare`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from topfive.cli import options
+from topfive.errors import EngineError, PictureError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from topfive.comparisons import Compared, SideBySide
+
+NARROWEST = 24  # columns of a terminal, for a network's answers
+
+
+@click.command()
+@click.argument("pictures", nargs=-1, required=True)
+@click.option(
+    "-m",
+    "--model",
+    "--network",
+    "networks",
+    multiple=True,
+    metavar="NAME",
+    help="A network; may be repeated.  [default: all that are downloaded]",
+)
+@click.option(
+    "-k",
+    "--top",
+    default=5,
+    show_default=True,
+    type=click.IntRange(1),
+    help="How many classes each names.",
+)
+@click.option(
+    "-f", "--format", default="text", show_default=True, type=click.Choice(("text", "json"))
+)
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path),
+    metavar="OUT",
+    help="Write it as a picture: a .png, .jpg or .webp file, or into a folder.",
+)
+@click.option("--show", is_flag=True, help="Show it as a picture.")
+@click.option("-r", "--recursive", is_flag=True, help="Look into the folders in a folder.")
+@options.network
+def compare(
+    pictures: tuple[str, ...], networks: tuple[str, ...], top: int, format: str,
+    save: Path | None, show: bool, recursive: bool, **chosen: Any,
+) -> int:  # fmt: skip
+    """Show the answers of several networks to the same pictures side by side.
+
+    PICTURES are files, folders, patterns, http(s) addresses, or - for standard input.
+
+    Each network has a process of its own, which says how long an answer takes (the median,
+    without reading the picture) and how much memory that process takes at most. A network
+    agrees where its first answer is that of most.
+    """
+    from topfive import comparisons, sources
+    from topfive.outputs import printable
+
+    found = list(sources.read(pictures, recursive))
+    if save is not None:
+        check_target(save, [source.name for source in found])
+    with progress() as say:
+        compared = comparisons.compare(found, networks, top, progress=say, **chosen)
+    for failure in compared.failures:
+        line = f"topfive: {printable(failure.source)}: {printable(failure.message)}"
+        print(line, file=sys.stderr, flush=True)
+    if format == "json":
+        click.echo(json.dumps(compared.to_dict(), indent=1))
+    elif compared.pictures:
+        print_text(compared)
+    failed = bool(compared.failures)
+    if compared.pictures and (save is not None or show):
+        failed |= not draw(compared, save, show)
+    return 1 if failed else 0
+
+
+def check_target(save: Path, names: list[str]) -> None:
+    """Raise a `UsageError` where the picture could not be saved, or would replace one of those
+    that are compared."""
+    from topfive import annotate
+    from topfive.side_by_side import MAX_PICTURES
+
+    annotate.check_target(save, several=False)
+    if len(names) > MAX_PICTURES:
+        raise UsageError(f"--save draws at most {MAX_PICTURES} pictures; {len(names)} are named")
+    if save.is_file() and any(Path(name).exists() and save.samefile(name) for name in names):
+        raise UsageError(f"--save {save}: this is one of the pictures; save it elsewhere")
+
+
+def draw(compared: SideBySide, save: Path | None, show: bool) -> bool:
+    """Save and show a comparison; return whether it could be saved."""
+    from topfive import annotate, side_by_side
+
+    drawn, saved = side_by_side.draw(compared), True
+    if save is not None:
+        try:
+            annotate.save(drawn, "comparison", save, set())
+        except PictureError as error:
+            print(f"topfive: {error}", file=sys.stderr)
+            saved = False
+    if show:
+        try:
+            annotate.show(drawn, "topfive compare")
+        except EngineError as error:
+            print(f"topfive: {error}", file=sys.stderr)
+    return saved
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Show on a terminal's standard error what is going on."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("") as status:
+        yield lambda text: status.update(text)
+
+
+def print_text(compared: SideBySide) -> None:
+    """Print the networks' answers to each picture, then what each network takes."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from topfive.outputs import printable
+
+    console, names = Console(highlight=False), [one.name for one in compared.contenders]
+    for picture in compared.pictures:
+        console.print(Text(f"{printable(picture.source)}: {picture.verdict}", "bold"))
+        console.print(_answers(console, names, picture))
+        console.print()
+    console.print(_costs(compared))
+
+
+def _answers(console: Console, names: list[str], picture: Compared) -> Table:
+    """Return a network's answers beside another's, as many as fit."""
+    from rich.table import Table
+    from rich.text import Text
+
+    columns = max(1, min(len(names), console.width // NARROWEST))
+    width = console.width // columns - 2
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(columns):
+        grid.add_column(width=width)
+    blocks = []
+    for name, answer in zip(names, picture.answers, strict=True):
+        block = Table.grid(padding=(0, 1, 0, 0))
+        block.add_column(justify="right", no_wrap=True)
+        block.add_column()
+        for best in answer:
+            agrees = "green" if best.label == picture.label else ""
+            # Broken between its words, which have no spaces between them.
+            pieces = wrap(best.label.replace("_", "_ "), width - len("100.0% "))
+            label = "\n".join(pieces).replace("_ ", "_")
+            block.add_row(f"{best.probability:.1%}", Text(label, agrees))
+        head = Table.grid()
+        head.add_row(Text(name, "dim"))
+        head.add_row(block)
+        blocks.append(head)
+    for start in range(0, len(blocks), columns):
+        if start:
+            grid.add_row()
+        grid.add_row(*blocks[start : start + columns])
+    return grid
+
+
+def _costs(compared: SideBySide) -> Table:
+    """Return the table of what each network takes."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("network")
+    for title in ("agrees", "ms", "memory MB", "weights MB", "compiled MB"):
+        table.add_column(title, justify="right")
+    for one in compared.contenders:
+        table.add_row(
+            one.name,
+            f"{one.agreements} of {len(compared.pictures)}",
+            f"{one.milliseconds:.1f}",
+            _megabytes(one.memory),
+            _megabytes(one.weights),
+            _megabytes(one.compiled),
+        )
+    return table
+
+
+def _megabytes(size: int | None) -> str:
+    return f"{size / 1e6:,.1f}" if size else "-"

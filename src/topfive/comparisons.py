@@ -1,0 +1,236 @@
+"""Several networks side by side on the same pictures: answers, agreement, time, memory, size."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from topfive import devices, labels, preparation, solo, sources
+from topfive import weights as weight_files
+from topfive.classifier import ENGINES
+from topfive.errors import PictureError, UsageError, WeightsError
+from topfive.networks import (
+    NETWORKS,
+    PRECISIONS,
+    Network,
+    Recipe,
+    check_choice,
+    choose_recipe,
+    find_network,
+)
+from topfive.results import Failure, Prediction
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from topfive.sources import Picture, Source
+
+THUMBNAIL = (320, 240)  # pixels, of what is kept of a picture
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A network of a comparison: on how many pictures it agrees with the majority; how long an
+    answer takes, without reading the picture (the median); the peak resident memory of a
+    process that answers with it (0: unknown); the sizes of its files. All but the time are in
+    bytes; `compiled` is None where nothing is compiled, as with a Keras backend."""
+
+    network: Network
+    precision: str
+    recipe: str
+    agreements: int
+    milliseconds: float
+    memory: int
+    weights: int
+    compiled: int | None
+
+    @property
+    def name(self) -> str:
+        """The network's name, with the precision where that is not float32: `resnet50 int8`."""
+        name = self.network.name
+        return name if self.precision == "f32" else f"{name} {self.precision}"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A picture of a comparison: the first label of most networks (None where all differ), how
+    many of them say so, and the best classes of each network, in the networks' order.
+    `thumbnail` is the picture, RGB, at most `THUMBNAIL` large."""
+
+    source: str
+    label: str | None
+    votes: int
+    answers: tuple[tuple[Prediction, ...], ...]
+    thumbnail: Image.Image = field(repr=False, compare=False)
+
+    @property
+    def verdict(self) -> str:
+        """How far the networks agree, in words."""
+        if self.label is None:
+            return f"all {len(self.answers)} differ"
+        return f"{self.votes} of {len(self.answers)} say {self.label}"
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """A comparison: the networks, the pictures, and those that cannot be read."""
+
+    contenders: tuple[Contender, ...]
+    pictures: tuple[Compared, ...]
+    failures: tuple[Failure, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        names = [one.network.name for one in self.contenders]
+        return {
+            "networks": [
+                {
+                    "network": one.network.name, "precision": one.precision, "recipe": one.recipe,
+                    "agreement": one.agreements / len(self.pictures),
+                    "milliseconds": round(one.milliseconds, 3), "memory": one.memory,
+                    "weights_size": one.weights, "compiled_size": one.compiled,
+                }
+                for one in self.contenders
+            ],
+            "pictures": [
+                {
+                    "source": one.source, "label": one.label, "votes": one.votes,
+                    "answers": [
+                        {"network": name, "predictions": [asdict(best) for best in answer]}
+                        for name, answer in zip(names, one.answers, strict=True)
+                    ],
+                }
+                for one in self.pictures
+            ],
+            "failures": [one.to_dict() for one in self.failures],
+        }  # fmt: skip
+
+
+def downloaded() -> list[Network]:
+    """Return the networks whose weights are here.
+
+    Raises:
+        WeightsError: there are none.
+    """
+    found = [card for card in NETWORKS.values() if weight_files.path(card).is_file()]
+    if not found:
+        raise WeightsError(
+            f"no network is downloaded ({weight_files.folder()}): topfive weights download "
+            "squeezenet mobilenet, or name some with --model"
+        )
+    return found
+
+
+def compare(
+    pictures: Iterable[Picture | Source],
+    networks: Sequence[str | Network] = (),
+    top: int = 5,
+    *,
+    weights: str | Path | None = None,
+    backend: str = "openvino",
+    device: str | None = None,
+    threads: int | None = None,
+    precision: str = "f32",
+    recipe: str = "default",
+    fit: str | None = None,
+    filter: str | None = None,
+    offline: bool = False,
+    max_pixels: int = sources.MAX_PIXELS,
+    progress: Callable[[str], None] = lambda _: None,
+) -> SideBySide:
+    """Return what networks (none: all downloaded ones) answer to pictures, and what that takes.
+
+    `top` is how many classes each names; `weights` is a file for a single network; the rest
+    is as for `Classifier`. `progress` is called with what happens next.
+
+    Raises:
+        UsageError: an option is wrong.
+        WeightsError: nothing is downloaded, or weights cannot be had.
+        EngineError, MissingExtraError: a network cannot be run so.
+    """
+    check_choice("backend", backend, ENGINES)
+    check_choice("precision", precision, PRECISIONS)
+    cards = [one if isinstance(one, Network) else find_network(one) for one in networks]
+    cards = list(dict.fromkeys(cards or downloaded()))
+    if top < 1 or max_pixels < 1 or (threads is not None and threads < 1):
+        raise UsageError("top, max_pixels and threads must be at least 1")
+    if weights is not None and len(cards) > 1:
+        names = ", ".join(card.name for card in cards)
+        raise UsageError(f"one weight file is for one network; compared are {names}")
+    if (device or "").upper() == devices.AUTO:
+        device = devices.find_auto()
+    file = None if weights is None else Path(weights).absolute()
+    setting = solo.Setting(file, backend, device, threads, precision, offline)
+    recipes = [choose_recipe(card, recipe, fit, filter) for card in cards]
+    with TemporaryDirectory(prefix="topfive-") as folder:
+        squares = [Path(folder) / f"{number}.squares" for number in range(len(cards))]
+        for card in cards:
+            progress(f"{card.title}: getting ready")
+            solo.ready(card, setting)
+        progress("reading the pictures")
+        read = list(_read(pictures, cards, recipes, squares, max_pixels))
+        failures = tuple(one for one in read if isinstance(one, Failure))
+        kept = [one for one in read if not isinstance(one, Failure)]
+        told = []
+        for card, path in zip(cards, squares, strict=True) if kept else ():
+            progress(f"{card.title}: {len(kept)} pictures")
+            told.append(solo.ask(card, setting, path))
+    answers = [
+        [labels.top_predictions(row, labels.load(card.labels), top) for row in one.probabilities]
+        for card, one in zip(cards, told, strict=bool(kept))
+    ]
+    compared = []
+    for (source, thumbnail), of_picture in zip(kept, zip(*answers, strict=True), strict=True):
+        label, votes = majority([answer[0] for answer in of_picture])
+        compared.append(Compared(source, label, votes, of_picture, thumbnail))
+    contenders = []
+    for number, (card, one) in enumerate(zip(cards, told, strict=bool(kept))):
+        agreements = sum(picture.answers[number][0].label == picture.label for picture in compared)
+        weight_file, compiled = file or weight_files.path(card), setting.compiled(card)
+        contenders.append(Contender(
+            card, precision, str(recipes[number]), agreements, one.milliseconds, one.memory,
+            weight_file.stat().st_size, compiled.stat().st_size if compiled else None,
+        ))  # fmt: skip
+    return SideBySide(tuple(contenders), tuple(compared), failures)
+
+
+def majority(first: Sequence[Prediction]) -> tuple[str | None, int]:
+    """Return the most frequent label of the networks' first answers, and how many give it; of
+    equally frequent ones that whose probabilities add up to more. None where all differ."""
+    votes = Counter(one.label for one in first)
+    sums = dict.fromkeys(votes, 0.0)
+    for one in first:
+        sums[one.label] += one.probability
+    label = max(votes, key=lambda name: (votes[name], sums[name]))
+    return (None if votes[label] < len(first) == len(votes) else label), votes[label]
+
+
+def _read(
+    pictures: Iterable[Picture | Source], cards: Sequence[Network], recipes: Sequence[Recipe],
+    squares: Sequence[Path], max_pixels: int,
+) -> Iterator[tuple[str, Image.Image] | Failure]:  # fmt: skip
+    """Yield each picture's name and thumbnail, and write its square for each network to that
+    network's file."""
+    from topfive import images
+
+    with ExitStack() as stack:
+        streams = [stack.enter_context(path.open("wb")) for path in squares]
+        for source in map(sources.from_object, pictures):
+            try:
+                # How a picture is decoded is the same in the recipes of all networks.
+                picture, _ = preparation.decode(source.read(), recipes[0], max_pixels)
+                fitted = [images.fit(picture, card.size, recipe)
+                          for card, recipe in zip(cards, recipes, strict=True)]  # fmt: skip
+            except PictureError as error:
+                yield Failure(source.name, error.kind, str(error))
+                continue
+            for square, stream in zip(fitted, streams, strict=True):
+                stream.write(square.tobytes())
+            thumbnail = picture.copy()
+            thumbnail.thumbnail(THUMBNAIL)
+            yield source.name, thumbnail

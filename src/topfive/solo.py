@@ -1,0 +1,149 @@
+"""A network alone in a process: `python -m topfive.solo REQUEST` times its answers, and the
+peak of that process's memory is the network's."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topfive import blobs, errors, memory, records, weights
+from topfive.classifier import ENGINES
+from topfive.engine_keras import Run
+from topfive.errors import EngineError, TopfiveError
+from topfive.networks import Network, find_network
+from topfive.processes import run_module, skip_openvino_converter
+
+TIMED = 10  # answers, at least; pictures are answered again where there are fewer
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a network is run: with other weights than the published ones in `file`, on a
+    `backend` (of `ENGINES`), with what that is told."""
+
+    file: Path | None
+    backend: str
+    device: str | None
+    threads: int | None
+    precision: str
+    offline: bool
+
+    def load(self, network: Network) -> Run:
+        """Return the network's `Run`; see `ENGINES`."""
+        return ENGINES[self.backend](
+            network,
+            self.file,
+            device=self.device,
+            threads=self.threads,
+            precision=self.precision,
+            offline=self.offline,
+        )
+
+    def compiled(self, network: Network) -> Path | None:
+        """Return the network's compiled file, or None where there is none."""
+        content = weights.stamp(self.file) if self.file else weights.checksum(network)
+        if self.backend != "openvino" or content is None:
+            return None
+        hashes: tuple[str, ...] = ()
+        if self.precision == "int8":
+            known = weights.checksum_of(self.file) if self.file else content
+            hashes = records.quantised(network.name, known)[1]
+        device = (self.device or blobs.DEFAULT_DEVICE).upper()
+        target = blobs.Target(device, precision=self.precision, graph=hashes)
+        file = blobs.path(blobs.identity(network, content, target))
+        return file if file.is_file() else None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a network answered: float32 (n, classes) probabilities; the median time of an
+    answer in milliseconds; the peak resident memory in bytes (0: unknown)."""
+
+    probabilities: NDArray[np.float32]
+    milliseconds: float
+    memory: int
+
+
+def ready(network: Network, setting: Setting) -> None:
+    """Fetch and compile a network where that is still to be done, which is said in the log.
+
+    Raises: what loading it does.
+    """
+    if setting.backend == "openvino" and setting.compiled(network) is None:
+        setting.load(network)(np.empty((0, network.size, network.size, 3), np.uint8))
+
+
+def ask(network: Network, setting: Setting, squares: Path) -> Answers:
+    """Return a network's answers to the pictures in a file, uint8 (n, size, size, 3), from a
+    process of its own.
+
+    Raises: what loading it there does.
+    """
+    answers = squares.with_suffix(".answers")
+    request = {"network": network.name, "squares": str(squares), "answers": str(answers),
+               "setting": asdict(setting)}  # fmt: skip
+    done = run_module("topfive.solo", json.dumps(request, default=str))
+    said = (done.stdout.strip() or done.stderr.strip()).splitlines() or [str(done.returncode)]
+    if done.returncode:
+        kind, _, message = said[-1].rpartition("\t")
+        message = message if kind else f"{network.title} could not answer: {message}"
+        raise getattr(errors, kind, EngineError)(message)
+    told = json.loads(said[-1])
+    found = np.fromfile(answers, np.float32).reshape(told["answers"], -1)
+    return Answers(found, told["milliseconds"], told["memory"])
+
+
+def answer(run: Run, network: Network, squares: Path, answers: Path) -> dict[str, Any]:
+    """Write the answers to a file, and return what they took.
+
+    Pictures are read one by one: a thousand of them would count as the network's memory.
+    """
+    shape = (1, network.size, network.size, 3)
+    size = network.size**2 * 3
+    count = squares.stat().st_size // size
+    times = []
+    with squares.open("rb") as stream, answers.open("wb") as target:
+        # The first answer is slower, and is not counted.
+        for turn, number in enumerate((0, *islice(cycle(range(count)), max(count, TIMED)))):
+            stream.seek(number * size)
+            square = np.frombuffer(stream.read(size), np.uint8).reshape(shape)
+            start = perf_counter()
+            row = run(square)
+            times.append(perf_counter() - start)
+            if 0 < turn <= count:
+                row.tofile(target)
+    return {
+        "answers": count,
+        "milliseconds": 1000 * median(times[1:]),
+        "memory": memory.peak(),
+    }
+
+
+def main() -> int:
+    """Do what the command line says; print what it took, or an error's kind and message."""
+    request = json.loads(sys.argv[1])
+    setting = request["setting"]
+    file = setting.pop("file")
+    network = find_network(request["network"])
+    try:
+        run = Setting(Path(file) if file else None, **setting).load(network)
+        told = answer(run, network, Path(request["squares"]), Path(request["answers"]))
+    except (TopfiveError, OSError) as error:
+        print(type(error).__name__, " ".join(str(error).split()), sep="\t")
+        return 1
+    print(json.dumps(told))
+    return 0
+
+
+if __name__ == "__main__":
+    skip_openvino_converter()
+    sys.exit(main())
