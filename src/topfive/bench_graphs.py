@@ -7,7 +7,6 @@ The process that measures never imports Keras: a graph comes from a process of i
 from __future__ import annotations
 
 import importlib
-import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from topfive import arithmetic, blobs, convert, devices, engine_keras, records, weights
-from topfive.errors import EngineError, TopfiveError, UsageError, WeightsError
+from topfive.errors import EngineError, UsageError, WeightsError
 from topfive.networks import PRECISIONS, Network, check_choice, find_network
-from topfive.processes import run_module, skip_openvino_converter
+from topfive.processes import ChildError, ask, serve, skip_openvino_converter
 
 RANDOM = "random"  # stands for the hash of weights that are made up
 
@@ -136,13 +135,10 @@ def set_batch(graph: Any, batch: int) -> None:
 def _spawn(network: Network, file: Path | None, checksum: str, graph: Path) -> None:
     place = str((file or weights.path(network)).absolute())
     request = {"network": network.name, "file": place, "checksum": checksum, "graph": str(graph)}
-    done = run_module("topfive.bench_graphs", json.dumps(request))
-    if done.returncode == 0:
-        return
-    said = (done.stdout.strip() or done.stderr.strip()).splitlines() or [str(done.returncode)]
-    kind, _, message = said[-1].rpartition("\t")
-    error = WeightsError if kind.endswith("WeightsError") else EngineError
-    raise error(message if kind else f"cannot make the graph of {network.title}: {message}")
+    try:
+        ask("topfive.bench_graphs", request)
+    except ChildError as error:
+        raise EngineError(f"cannot make the graph of {network.title}: {error}") from error
 
 
 def write_graph(network: Network, file: Path, checksum: str, graph: Path) -> None:
@@ -183,18 +179,12 @@ def random_model(network: Network) -> Any:
     return keras_models.with_scaling(body, network)
 
 
-def main() -> int:
-    """Do what the command line says; print an error's kind and message, for the parent."""
-    request = json.loads(sys.argv[1])
+def answer(request: dict[str, Any]) -> None:
+    """Do what `subjects` asks for."""
     file, graph = Path(request["file"]), Path(request["graph"])
-    try:
-        write_graph(find_network(request["network"]), file, request["checksum"], graph)
-    except (TopfiveError, OSError) as error:
-        print(type(error).__name__, " ".join(str(error).split()), sep="\t")
-        return 1
-    return 0
+    write_graph(find_network(request["network"]), file, request["checksum"], graph)
 
 
 if __name__ == "__main__":
     skip_openvino_converter()
-    sys.exit(main())
+    sys.exit(serve(answer))

@@ -7,7 +7,6 @@ with Keras.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,8 +28,8 @@ from topfive import (
     self_test,
     weights,
 )
-from topfive.errors import DamagedWeightsError, EngineError, TopfiveError
-from topfive.processes import skip_openvino_converter
+from topfive.errors import DamagedWeightsError, EngineError
+from topfive.processes import serve, skip_openvino_converter
 
 TOLERANCE = 1e-4
 
@@ -196,22 +195,15 @@ def prove(
             )
 
 
-def main() -> int:
-    """Read a request from the command line; print an error as JSON, for the parent."""
-    request = json.loads(sys.argv[1])
+def answer(request: dict[str, Any]) -> None:
+    """Do what `engine_openvino` asks for."""
+    network = networks.find_network(request["network"])
+    target = blobs.Target(**{**request["target"], "graph": tuple(request["target"]["graph"])})
+    folder = request["graph"] and Path(request["graph"])
     blob = Path(request["blob"])
-    try:
-        network = networks.find_network(request["network"])
-        target = blobs.Target(**{**request["target"], "graph": tuple(request["target"]["graph"])})
-        folder = request["graph"] and Path(request["graph"])
-        convert(network, Path(request["file"]), request["checksum"], target, folder, blob)
-    except (TopfiveError, OSError) as error:
-        blob.unlink(missing_ok=True)
-        print(json.dumps({"kind": type(error).__name__, "message": str(error)}))
-        return 1
-    return 0
+    convert(network, Path(request["file"]), request["checksum"], target, folder, blob)
 
 
 if __name__ == "__main__":
     skip_openvino_converter()
-    sys.exit(main())
+    sys.exit(serve(answer))

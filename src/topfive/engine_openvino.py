@@ -6,7 +6,6 @@ From the cache nothing of Keras, SciPy or a training framework is imported.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import shutil
 import sys
@@ -20,9 +19,15 @@ import numpy as np
 from topfive import blobs, engine_keras, records, weights
 from topfive.devices import AUTO, check_device, find_auto, hints, running
 from topfive.engine_keras import Run
-from topfive.errors import DamagedWeightsError, EngineError, UsageError, WeightsError
+from topfive.errors import (
+    DamagedWeightsError,
+    EngineError,
+    TopfiveError,
+    UsageError,
+    WeightsError,
+)
 from topfive.networks import Network
-from topfive.processes import Background, run_module
+from topfive.processes import Background, ChildError, ask, last_line
 
 log = logging.getLogger("topfive")
 
@@ -118,7 +123,7 @@ def open_blob(
     try:
         compiled = openvino.Core().import_model(tensor, target.device, config)
     except RuntimeError as error:
-        reason = f"OpenVINO refuses it: {_last_line(str(error))}"
+        reason = f"OpenVINO refuses it: {last_line(str(error))}"
         raise blobs.DamagedBlobError(f"{reading.file} ({reason})") from error
     return running(compiled, tensor)
 
@@ -177,20 +182,16 @@ def _spawn(
         "graph": graph and str(graph.absolute()),
         "blob": str(blob.absolute()),
     }
-    done = run_module("topfive.convert", json.dumps(request))
-    if done.returncode == 0:
-        return
     try:
-        error = json.loads(_last_line(done.stdout))
-    except ValueError:
-        reason = _last_line(done.stderr) or f"the conversion ended with {done.returncode}"
+        ask("topfive.convert", request)
+    except WeightsError:
+        raise
+    except TopfiveError as error:
+        raise ConversionError(str(error)) from error
+    except ChildError as error:
         # OpenVINO's words for a full disk do not name it.
         free = shutil.disk_usage(blob.parent).free / 1e6
-        raise ConversionError(f"{reason} ({free:,.0f} MB free)") from None
-    raise {
-        "WeightsError": WeightsError,
-        "DamagedWeightsError": DamagedWeightsError,
-    }.get(error["kind"], ConversionError)(error["message"])
+        raise ConversionError(f"{error} ({free:,.0f} MB free)") from None
 
 
 def _through_keras(network: Network, file: Path | None, offline: bool) -> Run:
@@ -198,8 +199,3 @@ def _through_keras(network: Network, file: Path | None, offline: bool) -> Run:
     keras = sys.modules.get("keras")
     backend = keras.backend.backend() if keras else "openvino"
     return engine_keras.load(network, file, backend=backend, offline=offline)
-
-
-def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1].strip() if lines else ""

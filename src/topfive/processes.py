@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from topfive import errors
 
 T = TypeVar("T")
 
@@ -32,6 +35,44 @@ def run_module(module: str, *arguments: str) -> subprocess.CompletedProcess[str]
     path = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": path}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+class ChildError(Exception):
+    """A process of ours ended without an answer; the message is the last that it said."""
+
+
+def ask(module: str, request: Mapping[str, Any]) -> Any:
+    """Let `python -m module` answer a request, both of plain values, and return the answer.
+
+    Raises:
+        TopfiveError: the one that was raised there.
+        ChildError: there is no answer.
+    """
+    done = run_module(module, json.dumps(request))
+    try:
+        told = json.loads(last_line(done.stdout))
+    except ValueError:
+        said = last_line(done.stderr) or f"it ended with {done.returncode}"
+        raise ChildError(said) from None
+    if "kind" not in told:
+        return told["answer"]
+    raise getattr(errors, told["kind"], ChildError)(told["message"])
+
+
+def serve(answer: Callable[[dict[str, Any]], Any]) -> int:
+    """Answer the request on the command line, for `ask`, and return the exit status."""
+    try:
+        told = {"answer": answer(json.loads(sys.argv[1]))}
+    except (errors.TopfiveError, OSError) as error:
+        told = {"kind": type(error).__name__, "message": str(error)}
+    print(json.dumps(told))
+    return int("kind" in told)
+
+
+def last_line(text: str) -> str:
+    """Return the last line of a text, or nothing where there is none."""
+    lines = text.strip().splitlines()
+    return lines[-1].strip() if lines else ""
 
 
 def return_memory() -> None:

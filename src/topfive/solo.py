@@ -3,7 +3,6 @@ peak of that process's memory is the network's."""
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict, dataclass
 from itertools import cycle, islice
@@ -15,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive import blobs, errors, memory, records, weights
+from topfive import blobs, memory, processes, records, weights
 from topfive.classifier import ENGINES
 from topfive.engine_keras import Run
-from topfive.errors import EngineError, TopfiveError
+from topfive.errors import EngineError
 from topfive.networks import Network, find_network
-from topfive.processes import run_module, skip_openvino_converter
+from topfive.processes import ChildError
 
 TIMED = 10  # answers, at least; pictures are answered again where there are fewer
 
@@ -89,15 +88,13 @@ def ask(network: Network, setting: Setting, squares: Path) -> Answers:
     Raises: what loading it there does.
     """
     answers = squares.with_suffix(".answers")
+    plain = asdict(setting) | {"file": setting.file and str(setting.file)}
     request = {"network": network.name, "squares": str(squares), "answers": str(answers),
-               "setting": asdict(setting)}  # fmt: skip
-    done = run_module("topfive.solo", json.dumps(request, default=str))
-    said = (done.stdout.strip() or done.stderr.strip()).splitlines() or [str(done.returncode)]
-    if done.returncode:
-        kind, _, message = said[-1].rpartition("\t")
-        message = message if kind else f"{network.title} could not answer: {message}"
-        raise getattr(errors, kind, EngineError)(message)
-    told = json.loads(said[-1])
+               "setting": plain}  # fmt: skip
+    try:
+        told = processes.ask("topfive.solo", request)
+    except ChildError as error:
+        raise EngineError(f"{network.title} could not answer: {error}") from error
     found = np.fromfile(answers, np.float32).reshape(told["answers"], -1)
     return Answers(found, told["milliseconds"], told["memory"])
 
@@ -128,22 +125,15 @@ def answer(run: Run, network: Network, squares: Path, answers: Path) -> dict[str
     }
 
 
-def main() -> int:
-    """Do what the command line says; print what it took, or an error's kind and message."""
-    request = json.loads(sys.argv[1])
+def respond(request: dict[str, Any]) -> dict[str, Any]:
+    """Do what `ask` asks for."""
     setting = request["setting"]
     file = setting.pop("file")
     network = find_network(request["network"])
-    try:
-        run = Setting(Path(file) if file else None, **setting).load(network)
-        told = answer(run, network, Path(request["squares"]), Path(request["answers"]))
-    except (TopfiveError, OSError) as error:
-        print(type(error).__name__, " ".join(str(error).split()), sep="\t")
-        return 1
-    print(json.dumps(told))
-    return 0
+    run = Setting(Path(file) if file else None, **setting).load(network)
+    return answer(run, network, Path(request["squares"]), Path(request["answers"]))
 
 
 if __name__ == "__main__":
-    skip_openvino_converter()
-    sys.exit(main())
+    processes.skip_openvino_converter()
+    sys.exit(processes.serve(respond))
