@@ -23,6 +23,7 @@ from topfive.cli.compare import compare
 from topfive.cli.doctor import doctor
 from topfive.cli.evaluate import evaluate
 from topfive.cli.networks import networks
+from topfive.cli.quantize import quantize
 from topfive.cli.weights import weights
 from topfive.errors import TopfiveError
 from topfive.processes import skip_openvino_converter
@@ -47,7 +48,7 @@ def cli() -> None:
 
 
 COMMANDS = (
-    classify, batch, compare, evaluate, calibrate, bench, networks, weights, doctor,
+    classify, batch, compare, evaluate, calibrate, quantize, bench, networks, weights, doctor,
 )  # fmt: skip
 for command in COMMANDS:
     cli.add_command(command)

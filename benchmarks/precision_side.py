@@ -1,0 +1,67 @@
+"""One network in one precision, a process of its own.
+
+    python -m benchmarks.precision_side NETWORK WEIGHTS PRECISION [--one] [--seconds N]
+
+Prints how many pictures a second topfive's compiled network answers, as many at a time as it
+likes or, with `--one`, one after the other. Nothing is read or decoded meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.folder_sides import Window
+from topfive import engine_openvino
+from topfive.engine_keras import Run
+from topfive.networks import PRECISIONS, find_network
+
+PICTURES = 8
+
+
+def count(run: Run, pictures: NDArray[np.uint8], threads: int, window: Window) -> None:
+    """Let threads ask for one picture after the other until the window is over."""
+    lock = Lock()
+    over: list[int] = []
+
+    def work(number: int) -> None:
+        for picture in islice(cycle(pictures), number, None):
+            run(picture[np.newaxis])
+            with lock:
+                if over or window.add(1):
+                    over.append(number)
+                    return
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, range(threads)))
+
+
+def main() -> None:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("network")
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("precision", choices=PRECISIONS)
+    parser.add_argument("--one", action="store_true", help="one after the other")
+    parser.add_argument("--seconds", type=float, default=8.0, help="count for so long")
+    options = parser.parse_args()
+    network = find_network(options.network)
+    run = engine_openvino.load(
+        network, options.weights, precision=options.precision, throughput=not options.one
+    )
+    pictures = np.random.default_rng(1).integers(
+        0, 256, (PICTURES, network.size, network.size, 3), np.uint8
+    )
+    window = Window(options.seconds)
+    count(run, pictures, 1 if options.one else run.parallel(), window)
+    print(window.report())
+
+
+if __name__ == "__main__":
+    main()
