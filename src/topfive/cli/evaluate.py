@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from topfive.cli import options
-from topfive.networks import DEFAULT_NETWORK
+from topfive.networks import DEFAULT_NETWORK, PRECISIONS, RECIPES
 from topfive.processes import return_memory
 
 if TYPE_CHECKING:
@@ -79,9 +79,30 @@ SHOWN = 5  # names of files
     help="Where --review draws to.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
-@options.network
+@click.option(
+    "--recipe",
+    "recipes",
+    multiple=True,
+    default=("default",),
+    show_default=True,
+    type=click.Choice(RECIPES),
+    help="How a photograph becomes the network's square: the most accurate known way, or "
+    "Keras's load_img.",
+)
+@click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    default=("f32",),
+    show_default=True,
+    type=click.Choice(PRECISIONS),
+    help="Compute in fewer bits, where the device has them; int8 needs `topfive quantize`.",
+)
+@options.some_of_network(
+    "fit", "filter", "weights", "backend", "device", "threads", "max_pixels", "offline"
+)
 def evaluate(
-    folder: str, models: tuple[str, ...], precision: tuple[str, ...], recipe: tuple[str, ...],
+    folder: str, models: tuple[str, ...], precisions: tuple[str, ...], recipes: tuple[str, ...],
     format: str, per_class: bool, report: Path | None, review: int | None,
     review_to: Path, quiet: bool, **chosen: Any,
 ) -> int:  # fmt: skip
@@ -101,7 +122,7 @@ def evaluate(
     return_memory()
     with terminal(quiet) as listener:
         comparison = evaluating.evaluate(
-            folder, models, precisions=precision, recipes=recipe, listener=listener, **chosen
+            folder, models, precisions=precisions, recipes=recipes, listener=listener, **chosen
         )
     try:
         if report is not None:
@@ -111,12 +132,6 @@ def evaluate(
     finally:  # what took hours to measure is said in any case
         say(comparison, format, per_class)
     return 1 if any(one.failures for one in comparison.evaluations) else 0
-
-
-# With one command several networks are compared, so these may be given several times here.
-for option in evaluate.params:
-    if isinstance(option, click.Option) and option.name in ("precision", "recipe"):
-        option.multiple, option.default = True, (option.default,)
 
 
 def check_review(file: Path, folder: str) -> None:

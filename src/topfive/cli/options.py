@@ -69,8 +69,8 @@ _CALIBRATED = (
     ),
 )
 
-_NETWORK = (
-    click.option(
+_NETWORK = {
+    "recipe": click.option(
         "--recipe",
         default="default",
         show_default=True,
@@ -78,37 +78,43 @@ _NETWORK = (
         help="How a photograph becomes the network's square: the most accurate known "
         "way, or Keras's load_img.",
     ),
-    click.option(
+    "fit": click.option(
         "--fit",
         type=click.Choice(FITS),
         help="Override the recipe: the whole picture, its centre, or the whole with borders.",
     ),
-    click.option("--filter", type=click.Choice(FILTERS), help="Override the recipe's filter."),
-    click.option(
+    "filter": click.option(
+        "--filter", type=click.Choice(FILTERS), help="Override the recipe's filter."
+    ),
+    "weights": click.option(
         "--weights",
         type=click.Path(path_type=Path),
         metavar="FILE",
         help="Other weights: .h5, .weights.h5, .keras, or SqueezeNet's .net.",
     ),
-    click.option("--backend", default="openvino", show_default=True, type=click.Choice(BACKENDS)),
-    click.option(
+    "backend": click.option(
+        "--backend", default="openvino", show_default=True, type=click.Choice(BACKENDS)
+    ),
+    "precision": click.option(
         "--precision",
         default="f32",
         show_default=True,
         type=click.Choice(PRECISIONS),
         help="Compute in fewer bits, where the device has them; int8 needs `topfive quantize`.",
     ),
-    click.option("--device", help="OpenVINO's CPU, GPU, NPU or AUTO.  [default: CPU]"),
-    click.option("--threads", type=click.IntRange(1), help="How many CPU threads OpenVINO uses."),
-    click.option(
+    "device": click.option("--device", help="OpenVINO's CPU, GPU, NPU or AUTO.  [default: CPU]"),
+    "threads": click.option(
+        "--threads", type=click.IntRange(1), help="How many CPU threads OpenVINO uses."
+    ),
+    "max_pixels": click.option(
         "--max-pixels",
         default=MAX_PIXELS,
         show_default=True,
         type=click.IntRange(1),
         help="Refuse larger pictures.",
     ),
-    click.option("--offline", is_flag=True, help="Download no weights."),
-)
+    "offline": click.option("--offline", is_flag=True, help="Download no weights."),
+}
 
 
 def answers(command: Command) -> Command:
@@ -118,4 +124,10 @@ def answers(command: Command) -> Command:
 
 def network(command: Command) -> Command:
     """Add what says how the network is run."""
-    return reduce(lambda inner, option: option(inner), reversed(_NETWORK), command)
+    return some_of_network(*_NETWORK)(command)
+
+
+def some_of_network(*names: str) -> Callable[[Command], Command]:
+    """Return what adds the named ones of `network`'s options, in that order."""
+    chosen = [_NETWORK[name] for name in names]
+    return lambda command: reduce(lambda inner, option: option(inner), reversed(chosen), command)

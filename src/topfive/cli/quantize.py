@@ -62,7 +62,14 @@ MISSED = " !"
 @click.option("-f", "--format", default="text", show_default=True,
               type=click.Choice(("text", "json")))  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
-@options.network
+@click.option(
+    "--precision",
+    default="int8",
+    show_default=True,
+    type=click.Choice(LOWER),
+    help="Make it in 8 bits, or measure what the device computes in.",
+)
+@options.some_of_network("recipe", "fit", "filter", "weights", "device", "max_pixels", "offline")
 def quantize(
     folder: str, network: str, recipe: str, fit: str | None, filter: str | None,
     weights: Path | None, format: str, quiet: bool, **chosen: Any,
@@ -89,14 +96,6 @@ def quantize(
     else:
         print(describe(lowered))
     return 1 if listener.failed else 0
-
-
-# Of `options.network` what is for OpenVINO's graphs.
-quantize.params = [one for one in quantize.params if one.name not in ("backend", "threads")]
-for option in quantize.params:
-    if isinstance(option, click.Option) and option.name == "precision":
-        option.type, option.default = click.Choice(LOWER), "int8"
-        option.help = "Make it in 8 bits, or measure what the device computes in."
 
 
 @contextmanager
