@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from topfive import pipeline
-from topfive.preparation import Prepared
-from topfive.results import Failure, Row
+from topfive.preparation import Prepared, Response
+from topfive.results import Failure
 from topfive.sources import Source
 
 SQUARE = np.zeros((1, 1, 3), np.uint8)
@@ -32,16 +32,16 @@ def prepare(source: Source) -> Prepared:
     return Prepared(source, SQUARE, None, 1, 1, 0.0)
 
 
-def answer(prepared: list[Prepared]) -> list[Row]:
-    return [Row(Failure(one.source.name, "kind", ""), "n", "r", "w", 0.0) for one in prepared]
+def answer(prepared: list[Prepared]) -> list[Response]:
+    return [Response(Failure(one.source.name, "kind", ""), 0.0, None, 1, 1) for one in prepared]
 
 
 def stream(
     found: Iterable[Source],
     prepare: Callable[[Source], Prepared] = prepare,
-    answer: Callable[[list[Prepared]], list[Row]] = answer,
+    answer: Callable[[list[Prepared]], list[Response]] = answer,
     **options: Any,
-) -> Iterator[tuple[Source, Row]]:
+) -> Iterator[tuple[Source, Response]]:
     plain = {"parallel": 2, "batch": 1, "readers": 3}
     return pipeline.stream(found, prepare, answer, **(plain | options))
 
@@ -118,7 +118,7 @@ def test_each_source_has_one_row_and_nothing_grows(
             time.sleep(delays[source.content])
             return prepare(source)
 
-    def slow_answer(prepared: list[Prepared]) -> list[Row]:
+    def slow_answer(prepared: list[Prepared]) -> list[Response]:
         with answering:
             batches.append(len(prepared))
             time.sleep(delays[-1 - prepared[0].source.content])
@@ -130,7 +130,8 @@ def test_each_source_has_one_row_and_nothing_grows(
         readers=readers, parallel=parallel, batch=batch, ordered=ordered,
     )  # fmt: skip
     for source, row in rows:
-        assert row.result.source == source.name
+        assert isinstance(row.values, Failure)
+        assert row.values.source == source.name
         yielded.append(source)
         assert len(drawn) - len(yielded) < 2 * (readers + parallel * batch)
     assert (yielded if ordered else sorted(yielded, key=lambda one: one.content)) == sources(number)
@@ -143,7 +144,7 @@ def test_each_source_has_one_row_and_nothing_grows(
 def test_what_is_ready_together_is_answered_together() -> None:
     first, seen = threading.Event(), []
 
-    def slow_first(prepared: list[Prepared]) -> list[Row]:
+    def slow_first(prepared: list[Prepared]) -> list[Response]:
         seen.append(len(prepared))
         if len(seen) == 1:
             assert first.wait(PATIENCE)
@@ -225,7 +226,7 @@ def test_what_preparing_or_answering_raises_reaches_the_caller(
             raise error("preparing")
         return prepare(source)
 
-    def fail_later(prepared: list[Prepared]) -> list[Row]:
+    def fail_later(prepared: list[Prepared]) -> list[Response]:
         if any(one.source.content == 20 for one in prepared):
             raise error("answering")
         return answer(prepared)
@@ -328,7 +329,7 @@ def test_a_row_is_yielded_at_the_latest_when_the_next_source_is_drawn() -> None:
             log.append(f"drawn {source.name}")
             yield source
 
-    def tell(prepared: list[Prepared]) -> list[Row]:
+    def tell(prepared: list[Prepared]) -> list[Response]:
         asked[prepared[0].source.content].set()
         return answer(prepared)
 

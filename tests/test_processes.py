@@ -20,17 +20,24 @@ from topfive.processes import ChildError
          DamagedWeightsError, "not what it was"),
         ('{"kind": "OSError", "message": "no room"}', "noise", ChildError, "no room"),
         ("Statistics 100%", "Traceback\nMemoryError\n", ChildError, "MemoryError"),
-        ("", "", ChildError, "it ended with -9"),
+        ("", "", ChildError, "its process ended with 1"),
     ],
 )  # fmt: skip
 def test_what_went_wrong_in_the_other_process_is_raised_here(
     output: str, said: str, kind: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = subprocess.CompletedProcess([], -9, output, said)
+    done = subprocess.CompletedProcess([], 1, output, said)
     monkeypatch.setattr(processes, "run_module", lambda *_: done)
     with pytest.raises(kind) as caught:
         processes.ask("topfive.anything", {})
     assert (type(caught.value), str(caught.value)) == (kind, message)
+
+
+def test_a_process_that_is_killed_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = subprocess.CompletedProcess([], -9, "", "a library's last words")
+    monkeypatch.setattr(processes, "run_module", lambda *_: done)
+    with pytest.raises(ChildError, match="killed, by signal 9; is there memory"):
+        processes.ask("topfive.anything", {})
 
 
 def test_an_answer_comes_back_whatever_was_printed_before_it(

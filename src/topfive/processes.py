@@ -52,7 +52,9 @@ def ask(module: str, request: Mapping[str, Any]) -> Any:
     try:
         told = json.loads(last_line(done.stdout))
     except ValueError:
-        said = last_line(done.stderr) or f"it ended with {done.returncode}"
+        said = last_line(done.stderr) or f"its process ended with {done.returncode}"
+        if done.returncode < 0:  # what it said last is of something else
+            said = f"its process was killed, by signal {-done.returncode}; is there memory for it?"
         raise ChildError(said) from None
     if "kind" not in told:
         return told["answer"]

@@ -22,6 +22,7 @@ from topfive.cli.classify import classify
 from topfive.cli.compare import compare
 from topfive.cli.doctor import doctor
 from topfive.cli.evaluate import evaluate
+from topfive.cli.export import export
 from topfive.cli.networks import networks
 from topfive.cli.quantize import quantize
 from topfive.cli.weights import weights
@@ -48,7 +49,8 @@ def cli() -> None:
 
 
 COMMANDS = (
-    classify, batch, compare, evaluate, calibrate, quantize, bench, networks, weights, doctor,
+    classify, batch, compare, evaluate, calibrate, quantize, bench, export,
+    networks, weights, doctor,
 )  # fmt: skip
 for command in COMMANDS:
     cli.add_command(command)

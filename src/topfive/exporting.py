@@ -1,0 +1,84 @@
+"""An export written, or run, in a process of its own: `python -m topfive.exporting REQUEST`.
+
+A process has one Keras backend, and what frameworks print at their start stays here. The process
+that writes a file is never the one that runs it: the file has to stand alone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from topfive import engine_keras, networks, self_test, weights
+from topfive.errors import DamagedWeightsError, EngineError
+from topfive.export_formats import DESCRIPTION, FORMATS, Format, Opened
+from topfive.networks import Network
+from topfive.processes import ChildError, ask, serve, skip_openvino_converter
+
+BUILT = "network"  # what is written, before it gets its name
+ANSWERS = "answers.npy"
+
+
+def write(format: Format, network: Network, file: Path, stamp: str) -> None:
+    """Write a network, with the weights in `file`, into this folder: as `BUILT` with the
+    format's endings.
+
+    Raises:
+        WeightsError: the weight file does not have the stamp, or does not fit.
+    """
+    engine_keras.start_keras(format.backend)
+    from topfive import keras_models
+
+    model = keras_models.build(network, file)
+    if weights.stamp(file) != stamp:
+        raise DamagedWeightsError(f"{file} changed while it was read")
+    description = Path(DESCRIPTION).read_text("ascii")
+    format.write(model, network, description, Path(BUILT + format.endings[0]))
+
+
+def run(format: Format, network: Network) -> Opened:
+    """Open what was written; put what it answers to the self-test's two pictures, and to the
+    first alone, into `ANSWERS`, float32 (3, classes)."""
+    opened = format.open(Path(BUILT + format.endings[0]))
+    pictures = self_test.pictures(network.size)
+    np.save(ANSWERS, np.concatenate([opened.answer(pictures), opened.answer(pictures[:1])]))
+    return opened
+
+
+def spawn(request: dict[str, str], task: str) -> dict[str, str]:
+    """Have a process write an export, or run it; return what it found.
+
+    Raises:
+        WeightsError, OutputError, EngineError: why it could not.
+    """
+    try:
+        found: dict[str, str] = ask("topfive.exporting", request | {"task": task})
+    except ChildError as error:
+        what = {"write": "written", "run": "run"}[task]
+        free = shutil.disk_usage(request["folder"]).free / 1e6
+        raise EngineError(
+            f"{request['network']} in {request['format']} cannot be {what}: {error} "
+            f"({free:,.0f} MB free)"
+        ) from error
+    return found
+
+
+def answer(request: dict[str, str]) -> dict[str, str]:
+    """Do what `spawn` asks for."""
+    # From here all names are plain, whatever the user's folders are called.
+    os.chdir(request["folder"])
+    network, format = networks.find_network(request["network"]), FORMATS[request["format"]]
+    if request["task"] == "write":
+        write(format, network, Path(request["file"]), request["stamp"])
+        return {}
+    opened = run(format, network)
+    return {"runtime": opened.runtime, "description": opened.description}
+
+
+if __name__ == "__main__":
+    skip_openvino_converter()
+    sys.exit(serve(answer))

@@ -1,0 +1,242 @@
+"""A network as a file for other programs: written, run by the format's own runtime, compared.
+
+The preprocessing is inside: uint8 RGB (n, size, size, 3) → float32 probabilities (n, classes).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topfive import (
+    __version__,
+    convert,
+    engine_openvino,
+    export_formats,
+    images,
+    labels,
+    outputs,
+    self_test,
+    tables,
+    weights,
+)
+from topfive.errors import EngineError, MissingExtraError, UsageError
+from topfive.export_formats import DESCRIPTION, FORMATS, Format
+from topfive.exporting import ANSWERS, BUILT, spawn
+from topfive.networks import Network, Recipe, check_choice
+
+WORK, LOCK = ".exporting-", "lock"  # folders of exports under way, and what tells that
+
+log = logging.getLogger("topfive")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A network that was written: its files, their size in bytes, the runtime that ran it, and
+    the largest difference of a probability from topfive's."""
+
+    files: tuple[Path, ...]
+    size: int
+    runtime: str
+    difference: float
+
+
+def export(
+    network: Network,
+    format: str,
+    out: str | os.PathLike[str],
+    *,
+    recipe: Recipe | None = None,
+    file: Path | None = None,
+    offline: bool = False,
+    force: bool = False,
+) -> Exported:
+    """Write a network in one of `FORMATS` to `out`, where it appears when it is known to be right.
+
+    It is run by its own runtime before, and has to give topfive's probabilities to
+    `convert.TOLERANCE`. `recipe` says how a photograph becomes the network's square (None: the
+    card's), which an export only describes; `file` holds other weights than the published
+    ones; with `force` an earlier export is replaced.
+
+    Raises:
+        UsageError: the format is unknown, or the name does not fit it or is taken.
+        MissingExtraError: what writes or runs the format is not installed.
+        WeightsError: the weights cannot be had or do not fit.
+        EngineError: the network cannot be written so, or its answers differ.
+        OutputError: the files cannot be written.
+    """
+    check_choice("format", format, FORMATS)
+    place = Place(Path(out), FORMATS[format])
+    check_installed(format)
+    place.check(force)
+    if file is None:
+        held = weights.Held(weights.checked(network, offline), weights.checksum(network) or "")
+    else:
+        held = weights.Held(file, weights.checksum_of(file))
+    request = {
+        "network": network.name,
+        "format": format,
+        "file": str(held.path.absolute()),
+        "stamp": weights.stamp(held.path),
+    }
+    pictures = self_test.pictures(network.size)
+    # Two at a time and one alone, as `exporting.run`.
+    expected = engine_openvino.load(network, file, offline=offline)(pictures)[[0, 1, 0]]
+    log.info("exporting %s to %s ...", network.title, format)
+    told = json.dumps(describe(network, recipe or network.recipe, held.checksum, file is None))
+    try:
+        with working(place.out.parent) as work:
+            (work / DESCRIPTION).write_text(told, "ascii")
+            request["folder"] = str(work.absolute())
+            spawn(request, "write")
+            found = spawn(request, "run")
+            answers = np.load(work / ANSWERS, allow_pickle=False)
+            if answers.shape != expected.shape or found["description"] != told:
+                raise EngineError(
+                    f"{network.title} in {format} is not what was written when "
+                    f"{found['runtime']} opens it, and nothing was kept"
+                )
+            difference = float(np.abs(answers - expected).max())
+            # Not `difference > TOLERANCE`: that lets NaN pass.
+            if not difference <= convert.TOLERANCE:
+                raise EngineError(
+                    f"{network.title} in {format} differs from topfive by {difference:.2g} in a "
+                    f"probability when {found['runtime']} runs it; at most "
+                    f"{convert.TOLERANCE:g} is allowed, and nothing was kept"
+                )
+            size = place.take(work, force)
+    except OSError as error:
+        raise outputs.unwritable(place.out, error) from error
+    return Exported(place.files, size, found["runtime"], difference)
+
+
+def describe(network: Network, recipe: Recipe, checksum: str, published: bool) -> dict[str, Any]:
+    """Return what stands in an export, ready for JSON: with the same keys in every format.
+
+    `checksum` is the weight file's hash; whether it is the `published` one decides whose terms
+    hold.
+    """
+    side = network.size
+    return {
+        "topfive": __version__,
+        "network": network.name,
+        "title": network.title,
+        "paper": network.paper,
+        "weights": checksum,
+        "licence": network.weights.licence if published else None,
+        "input": f"{export_formats.PICTURE}: uint8 RGB (n, {side}, {side}, 3)",
+        "output": f"{export_formats.PROBABILITIES}: float32 (n, classes)",
+        "size": side,
+        "recipe": {**asdict(recipe), "steps": steps(recipe, side)},
+        "scaling": {**asdict(network.scaling), "inside": True},
+        "classes": [asdict(label) for label in labels.load(network.labels)],
+    }
+
+
+def steps(recipe: Recipe, side: int) -> list[str]:
+    """Return in words how a photograph becomes the network's square."""
+    how = f"with Pillow's {recipe.filter} filter"
+    first = "upright (by EXIF), RGB in 8 bits, transparency over white"
+    if recipe.keras_decoding:
+        first = "as Pillow's convert('RGB') makes it, not turned upright"
+    last = {
+        "stretch": [f"the whole picture resized to {side} x {side} pixels {how}"],
+        "crop": [
+            f"the short side resized to {max(recipe.short_side, side)} pixels {how}",
+            f"the central {side} x {side} pixels cut out",
+        ],
+        "pad": [
+            f"the long side resized to {side} pixels {how}",
+            f"filled up to {side} x {side} pixels with the colour {images.MEAN_COLOUR}",
+        ],
+    }
+    return [first, *last[recipe.fit]]
+
+
+def check_installed(format: str) -> None:
+    """Raise a `MissingExtraError` if a package that the format needs is not installed."""
+    missing = [one for one in FORMATS[format].packages if not export_formats.is_installed(one)]
+    if missing:
+        raise MissingExtraError(
+            f"{format} needs {' and '.join(missing)}, an extra: pip install 'topfive[export]'"
+        )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an export goes: what the user named, and the format."""
+
+    out: Path
+    format: Format
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What it consists of there, first what is opened."""
+        beside = (self.out.with_suffix(ending) for ending in self.format.endings[1:])
+        return (self.out, *beside)
+
+    def check(self, force: bool) -> None:
+        """Raise a `UsageError` if the name does not fit, or something is there that `force`
+        does not replace."""
+        ending, folder = self.format.endings[0], self.out.parent
+        name = outputs.printable(str(self.out))
+        if ending and self.out.suffix.lower() != ending:
+            raise UsageError(f"{name}: expected a name that ends in {ending}")
+        if not folder.is_dir():
+            there = outputs.printable(str(folder))
+            raise UsageError(f"{name}: there is no folder {there}; make it first")
+        for file in self.files:
+            if not (file.exists() or file.is_symlink()):
+                continue
+            name = outputs.printable(str(file))
+            if not force:
+                raise UsageError(f"{name} is there already; --force replaces it")
+            # Whatever else is there is not ours to delete.
+            ours = not file.is_dir() if ending else (file / "saved_model.pb").is_file()
+            if not ours or (file.is_symlink() and not ending):
+                raise UsageError(f"{name} is something else, which --force leaves; name another")
+
+    def take(self, work: Path, force: bool) -> int:
+        """Move what was written in `work` to its place; return its size in bytes."""
+        self.check(force)
+        built = [work / (BUILT + ending) for ending in self.format.endings]
+        written = [one for path in built for one in (path, *path.rglob("*")) if one.is_file()]
+        for file in written:
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+        # A folder cannot be replaced, nor two files at once: the old goes first, and the file
+        # that is opened comes last.
+        if len(self.files) > 1 or self.out.is_dir():
+            for file in self.files:
+                if file.exists() or file.is_symlink():
+                    file.rename(work / f"old{file.suffix}")
+        size = sum(file.stat().st_size for file in written)
+        for path, file in reversed(list(zip(built, self.files, strict=True))):
+            path.replace(file)
+        tables.sync_folder(self.out.parent)
+        return size
+
+
+@contextlib.contextmanager
+def working(folder: Path) -> Iterator[Path]:
+    """Yield a folder in a folder; those that killed processes left there are removed."""
+    from filelock import FileLock, Timeout
+
+    for left in folder.glob(f"{WORK}*/{LOCK}"):
+        with contextlib.suppress(Timeout, OSError), FileLock(left, timeout=0):
+            shutil.rmtree(left.parent, ignore_errors=True)
+    with (
+        tempfile.TemporaryDirectory(prefix=WORK, dir=folder, ignore_cleanup_errors=True) as work,
+        FileLock(Path(work) / LOCK),
+    ):
+        yield Path(work)
