@@ -1,6 +1,6 @@
 # make classify IMAGE=photo.jpg [MODEL=xception]   says what is in a picture
 # make test                                        runs the tests, with coverage
-# make lint, docs, benchmark, benchmark-folder      see CONTRIBUTING.md
+# make lint, docs, benchmark, benchmark-folder, benchmark-precision   see CONTRIBUTING.md
 #
 # Each sets up all that it needs in .venv; the machine needs Python 3.11 or newer, and make.
 
@@ -12,13 +12,13 @@ BIN := .venv/bin
 RUN := .venv/installed
 DEVELOP := .venv/installed-to-develop
 
-.PHONY: classify test lint docs benchmark benchmark-folder clean
+.PHONY: classify test lint docs benchmark benchmark-folder benchmark-precision clean
 
 classify: $(RUN)
 	@$(BIN)/topfive classify --model "$$MODEL" -- "$$IMAGE"
 
 test: $(DEVELOP)
-	$(BIN)/python -m pytest --cov
+	$(BIN)/python -m pytest --cov -n 2 --dist loadfile
 
 lint: $(DEVELOP)
 	$(BIN)/ruff check
@@ -30,6 +30,9 @@ docs: $(DEVELOP)
 
 benchmark: $(DEVELOP)
 	$(BIN)/python -m benchmarks.one_photograph --runs 7
+
+benchmark-precision: $(DEVELOP)
+	$(BIN)/python -m benchmarks.precision
 
 benchmark-folder: $(DEVELOP)
 	$(BIN)/python -m benchmarks.folder

@@ -129,7 +129,10 @@ def test_a_blob_of_another_conversion_is_not_used(monkeypatch: pytest.MonkeyPatc
         blobs.Reading(identity).blob()
 
 
-def test_what_was_read_ahead_is_not_found_for_throughput_where_that_differs() -> None:
+def test_what_was_read_ahead_is_not_found_for_throughput_where_that_differs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(blobs, "_ahead", {})
     for name, shared in (("vgg16", False), ("resnet50", True)):
         card = NETWORKS[name]
         blobs.read_ahead(card, None, Target())
@@ -156,7 +159,10 @@ def test_a_blob_of_another_version_is_not_used(
         blobs.Reading(identity, tmp_path / "b").blob()
 
 
-def test_what_was_read_ahead_is_found_once(weight_file: Path) -> None:
+def test_what_was_read_ahead_is_found_once(
+    weight_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blobs, "_ahead", {})
     card = NETWORKS["vgg16"]
     blobs.read_ahead(card, None, Target())
     ((_, ahead),) = blobs._ahead.items()
