@@ -34,7 +34,7 @@ CHUNK_SECONDS = 300
 CHUNK, CHUNK_BYTES = 500_000, 256 << 20
 TRIES = 5  # to start an actor, in a row
 PATIENCE = 1800  # seconds without any row, after which none is expected any more
-PASSED_ON = ("TOPFIVE_CACHE", "TOPFIVE_MIRROR", "KERAS_HOME")
+PASSED_ON = ("TOPFIVE_CACHE", "TOPFIVE_DATA", "TOPFIVE_MIRROR", "KERAS_HOME")
 FAULT = -1  # the number of a row that says why there are none
 
 

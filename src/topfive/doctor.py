@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from topfive import __version__, blobs, self_test, weights
+from topfive import __version__, blobs, records, self_test, weights
 from topfive.classifier import ENGINES
 from topfive.errors import EngineError, WeightsError
 from topfive.networks import NETWORKS
@@ -77,6 +77,8 @@ def _folders() -> Iterator[Finding]:
     compiled = list(blobs.folder().glob("*.blob"))
     size = sum(file.stat().st_size for file in compiled) / 1e6
     yield _folder("cache", blobs.folder(), f"{len(compiled)} compiled, {size:,.0f} MB")
+    measured = list(records.folder().glob("*.json"))
+    yield _folder("data", records.folder(), f"{len(measured)} networks measured")
 
 
 def _folder(subject: str, folder: Path, content: str) -> Finding:
