@@ -16,7 +16,8 @@ from PIL import Image
 from tests import fakes
 from topfive import progress
 from topfive.cli import main
-from topfive.cli.evaluate import NUMBERS, evaluate
+from topfive.cli.evaluate import evaluate
+from topfive.cli.options import NUMBERS
 from topfive.labels import load
 from topfive.truth_files import NUMBERS as KNOWN
 

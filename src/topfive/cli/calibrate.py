@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from topfive.cli import options
 from topfive.cli.classify import write
-from topfive.cli.evaluate import NUMBERS, terminal
-from topfive.networks import DEFAULT_NETWORK
+from topfive.cli.evaluate import terminal
 from topfive.processes import return_memory
 
 if TYPE_CHECKING:
@@ -27,27 +25,8 @@ REJECT_RATE = 0.05
 
 @click.command()
 @click.argument("folder", metavar="DIR")
-@click.option(
-    "-m",
-    "--model",
-    "--network",
-    "network",
-    default=DEFAULT_NETWORK,
-    show_default=True,
-    metavar="NAME",
-    help="The network; `topfive networks` lists them.",
-)
-@click.option(
-    "--truth",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Where the classes stand; see `topfive evaluate`.",
-)
-@click.option(
-    "--numbers",
-    type=click.Choice(NUMBERS),
-    help="What numbers in FILE are; see `topfive evaluate`.",
-)
+@options.model
+@options.truth
 @click.option(
     "--method",
     default=METHODS[0],

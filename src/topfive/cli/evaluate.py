@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from topfive.ground_truth import GroundTruth
     from topfive.results import Failure
 
-NUMBERS = ("index", "ilsvrc")  # of `truth_files`, which is not imported for a help page
 FORMATS = ("text", "json", "markdown")
 SHOWN = 5  # names of files
 
@@ -40,19 +39,7 @@ SHOWN = 5  # names of files
     help="A network; may be repeated, as --precision and --recipe may: all combinations are "
     "measured, one after the other.",
 )
-@click.option(
-    "--truth",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Where the classes stand: a .csv or .tsv table with a header, a text with a name and a "
-    "class in each line, or with the classes alone, in the order of the names.",
-)
-@click.option(
-    "--numbers",
-    type=click.Choice(NUMBERS),
-    help="What numbers in FILE are: Keras's indices from 0, or the ids from 1 of ImageNet's "
-    "development kit, whose meta.mat lies beside FILE.",
-)
+@options.truth
 @click.option(
     "--restrict", is_flag=True, help="Let the networks choose among the classes in DIR alone."
 )

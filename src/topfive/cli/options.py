@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -13,22 +13,42 @@ from topfive.networks import DEFAULT_NETWORK, FILTERS, FITS, PRECISIONS, RECIPES
 
 Command = Callable[..., Any]
 
-# The keys of `classifier.ENGINES`, and `sources.MAX_PIXELS`, which are not imported for a
-# help page; a test compares them.
+# The keys of `classifier.ENGINES`, `sources.MAX_PIXELS`, and what `truth_files` knows, which
+# are not imported for a help page; tests compare them.
 BACKENDS = ("openvino", "tensorflow", "jax", "torch")
 MAX_PIXELS = 100_000_000
 
-_ANSWERS = (
+NUMBERS = ("index", "ilsvrc")
+
+model = click.option(
+    "-m",
+    "--model",
+    "--network",
+    "network",
+    default=DEFAULT_NETWORK,
+    show_default=True,
+    metavar="NAME",
+    help="The network; `topfive networks` lists them.",
+)
+
+_TRUTH = (
     click.option(
-        "-m",
-        "--model",
-        "--network",
-        "network",
-        default=DEFAULT_NETWORK,
-        show_default=True,
-        metavar="NAME",
-        help="The network; `topfive networks` lists them.",
+        "--truth",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Where the classes stand: a .csv or .tsv table with a header, a text with a name "
+        "and a class in each line, or with the classes alone, in the order of the names.",
     ),
+    click.option(
+        "--numbers",
+        type=click.Choice(NUMBERS),
+        help="What numbers in FILE are: Keras's indices from 0, or the ids from 1 of ImageNet's "
+        "development kit, whose meta.mat lies beside FILE.",
+    ),
+)
+
+_ANSWERS = (
+    model,
     click.option(
         "-k",
         "--top",
@@ -119,7 +139,12 @@ _NETWORK = {
 
 def answers(command: Command) -> Command:
     """Add what says which network answers, and what it is asked."""
-    return reduce(lambda inner, option: option(inner), reversed(_ANSWERS + _CALIBRATED), command)
+    return _add(_ANSWERS + _CALIBRATED, command)
+
+
+def truth(command: Command) -> Command:
+    """Add what says where the classes of pictures stand; see `ground_truth.read`."""
+    return _add(_TRUTH, command)
 
 
 def network(command: Command) -> Command:
@@ -129,5 +154,8 @@ def network(command: Command) -> Command:
 
 def some_of_network(*names: str) -> Callable[[Command], Command]:
     """Return what adds the named ones of `network`'s options, in that order."""
-    chosen = [_NETWORK[name] for name in names]
-    return lambda command: reduce(lambda inner, option: option(inner), reversed(chosen), command)
+    return lambda command: _add([_NETWORK[name] for name in names], command)
+
+
+def _add(options: Sequence[Command], command: Command) -> Command:
+    return reduce(lambda inner, option: option(inner), reversed(options), command)

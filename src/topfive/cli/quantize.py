@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from topfive.cli import options
-from topfive.cli.evaluate import NUMBERS
-from topfive.networks import DEFAULT_NETWORK
 from topfive.processes import return_memory
 
 if TYPE_CHECKING:
@@ -28,23 +26,8 @@ MISSED = " !"
 
 @click.command()
 @click.argument("folder", metavar="DIR")
-@click.option(
-    "-m",
-    "--model",
-    "--network",
-    "network",
-    default=DEFAULT_NETWORK,
-    show_default=True,
-    metavar="NAME",
-    help="The network; `topfive networks` lists them.",
-)
-@click.option(
-    "--truth",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Where the classes stand, as `topfive evaluate` reads them; they may be unknown.",
-)
-@click.option("--numbers", type=click.Choice(NUMBERS), help="What numbers in FILE are.")
+@options.model
+@options.truth
 @click.option(
     "--pictures",
     default=PICTURES,
