@@ -139,7 +139,11 @@ def answers(
 def run_python(code: str, cache: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=False,
-        env={**os.environ, "TOPFIVE_CACHE": str(cache), **environment},
+        env={
+            **os.environ, "TOPFIVE_CACHE": str(cache),
+            "RAY_ENABLE_AUTO_CONNECT": "0",  # as in the command: a thread of Ray's may come late
+            **environment,
+        },
     )  # fmt: skip
 
 

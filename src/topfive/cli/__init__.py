@@ -42,6 +42,8 @@ def cli() -> None:
     log.handlers, log.level = [messages], logging.INFO
     # NumPy's OpenBLAS, which nothing here multiplies with, starts threads that spin at first.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Threads that Ray leaves behind would connect again after the end, or start a Ray here.
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     skip_openvino_converter()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
