@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -233,3 +234,16 @@ def test_downloaded_networks_are_those_whose_file_is_there() -> None:
     file.parent.mkdir(parents=True)
     file.write_bytes(b"x")
     assert comparisons.downloaded() == [NETWORKS["mobilenet"]]
+
+
+def test_the_pictures_foot_says_what_each_network_takes() -> None:
+    contender = Contender(NETWORKS["vgg16"], "f32", "crop-256-bicubic", 1, 72.24, 736_000_000,
+                          553_467_096, 553_504_306)  # fmt: skip
+    takes = side_by_side.takes
+    assert takes(contender) == "vgg16: 72.2 ms, 736 MB of memory, files 553.5 MB, 553.5 compiled"
+    assert takes(replace(contender, memory=0, compiled=None)) == "vgg16: 72.2 ms, files 553.5 MB"
+    picture = Image.new("RGB", (9, 9))
+    one = Compared("a.jpg", "beagle", 1, ((Prediction(162, "n02088364", "beagle", 0.9),),), picture)
+    drawn = side_by_side.draw(SideBySide((contender,), (one,), ()))
+    foot = np.asarray(drawn.crop((0, drawn.height - 40, drawn.width, drawn.height)))
+    assert foot.min() < 160 < 255 == foot.max(), "there are letters"

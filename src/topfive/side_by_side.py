@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image, ImageDraw, ImageFont
 
-from topfive.comparisons import THUMBNAIL, Compared, SideBySide
+from topfive.comparisons import THUMBNAIL, Compared, Contender, SideBySide
 from topfive.contact_sheets import FONTS, MAX_LETTERS
 from topfive.outputs import printable
 from topfive.results import Prediction
@@ -21,7 +21,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 def draw(comparison: SideBySide) -> Image.Image:
     """Return the first `MAX_PICTURES` photographs below each other, each with its name, the
     label of most networks, and a block of answers for each network, whose bars are as long as
-    they are probable; the majority's is green.
+    they are probable; the majority's is green. Below all stands what each network takes.
     """
     pictures = comparison.pictures[:MAX_PICTURES]
     columns = min(COLUMNS, len(comparison.contenders))
@@ -29,7 +29,8 @@ def draw(comparison: SideBySide) -> Image.Image:
     block = LINE * (1 + max(len(answer) for one in pictures for answer in one.answers)) + GAP
     height = max(THUMBNAIL[1], rows * block - GAP) + 2 * LINE + 2 * GAP
     width = THUMBNAIL[0] + columns * (BLOCK + GAP) + 2 * GAP
-    drawn = Image.new("RGB", (width, GAP + height * len(pictures)), PAPER)
+    foot = LINE * len(comparison.contenders) + GAP
+    drawn = Image.new("RGB", (width, GAP + height * len(pictures) + foot), PAPER)
     drawing, font = ImageDraw.Draw(drawn), ImageFont.load_default(LETTER)
     for number, one in enumerate(pictures):
         top = GAP + number * height
@@ -40,7 +41,20 @@ def draw(comparison: SideBySide) -> Image.Image:
             left = 2 * GAP + THUMBNAIL[0] + place % columns * (BLOCK + GAP)
             corner = (left, top + 2 * LINE + place // columns * block)
             _block(drawing, corner, contender.name, answer, one.label, font)
+    for number, contender in enumerate(comparison.contenders):
+        corner = (GAP, GAP + height * len(pictures) + LINE * number)
+        drawing.text(corner, _shortened(takes(contender), font, width - 2 * GAP), FAINT, font)
     return drawn
+
+
+def takes(contender: Contender) -> str:
+    """Return a line on what a network takes: time, memory, files."""
+    compiled = f", {contender.compiled / 1e6:,.1f} compiled" if contender.compiled else ""
+    memory = f", {contender.memory / 1e6:,.0f} MB of memory" if contender.memory else ""
+    return (
+        f"{contender.name}: {contender.milliseconds:,.1f} ms{memory}, "
+        f"files {contender.weights / 1e6:,.1f} MB{compiled}"
+    )
 
 
 def _heading(
