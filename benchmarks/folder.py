@@ -31,7 +31,8 @@ from benchmarks.folder_sides import answers, batch_command, compare_answers, rat
 from benchmarks.one_photograph import MISSED, environment
 from benchmarks.processes import BenchmarkError, Command, run, turn_by_turn
 from benchmarks.weight_files import ROOT, provide_file
-from topfive.networks import Network, find_network
+from topfive.network_folders import find_network
+from topfive.networks import Network
 
 NETWORKS = ("vgg16", "resnet50", "inception_v3", "xception", "squeezenet")
 PICTURES = 320  # whole batches of Keras's, so that no part of one counts as a batch's time

@@ -26,7 +26,8 @@ def main() -> None:
     import openvino
 
     from topfive import blobs, convert, devices, images, keras_models
-    from topfive.networks import choose_recipe, find_network
+    from topfive.network_folders import find_network
+    from topfive.networks import choose_recipe
 
     network = find_network(options.network)
     recipe = choose_recipe(network, "tutorial")
@@ -35,7 +36,10 @@ def main() -> None:
         for file in first(options.folder, options.answers or 0)
     ]
     model = keras_models.build(network, options.weights)
-    models = {"exported": model, "own": keras_models.for_openvino(model, network)}
+    models = {
+        "exported": keras_models.answering(model),
+        "own": keras_models.for_openvino(model, network),
+    }
     for name, kind in models.items():
         graph = convert.exported(kind)
         openvino.serialize(graph, options.target / f"{name}.xml")

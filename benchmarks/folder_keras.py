@@ -17,7 +17,8 @@ from typing import Any
 
 from benchmarks.folder_pictures import first
 from benchmarks.folder_sides import Window, command_line, print_answers
-from topfive.networks import Network, find_network
+from topfive.network_folders import find_network
+from topfive.networks import Network
 
 BATCH = 32
 # Both pipelines stretch with bilinear filtering and without anti-aliasing, Keras's default and

@@ -27,7 +27,7 @@ from statistics import median
 
 from benchmarks.processes import BenchmarkError, Command, run, turn_by_turn
 from benchmarks.weight_files import ROOT, provide_weights
-from topfive.networks import find_network
+from topfive.network_folders import find_network
 
 TUTORIAL = ROOT / "benchmarks" / "tutorial.py"
 # topfive's names for the tutorial's five networks, and the tutorial's.

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from benchmarks.folder_sides import Window
 from topfive import engine_openvino
 from topfive.engine_keras import Run
-from topfive.networks import PRECISIONS, find_network
+from topfive.network_folders import find_network
+from topfive.networks import PRECISIONS
 
 PICTURES = 8
 

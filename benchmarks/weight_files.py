@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 
 from topfive import downloads, labels, weights
-from topfive.networks import Network, find_network
+from topfive.network_folders import find_network
+from topfive.networks import Network
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "weights"

@@ -17,7 +17,8 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 HEAVY = {"keras", "openvino", "scipy", "h5py", "requests", "rich", "tkinter", "filelock",
          "tensorflow", "torch", "jax", "pi_heif", "platformdirs", "sqlite3", "pyarrow", "ray",
          "fsspec", "s3fs", "gcsfs", "huggingface_hub", "nncf", "onnx", "onnxruntime",
-         "tf2onnx", "ai_edge_litert", "matplotlib", "jinja2", "markupsafe"}  # fmt: skip
+         "tf2onnx", "ai_edge_litert", "matplotlib", "jinja2", "markupsafe", "sklearn",
+         "pydicom", "tensorboard"}  # fmt: skip
 
 
 def rows() -> list[str]:

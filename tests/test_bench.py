@@ -30,7 +30,8 @@ from topfive import (
 from topfive.bench import Configuration, Turn
 from topfive.bench_graphs import RANDOM, Subject
 from topfive.errors import EngineError, MissingExtraError, OutputError, UsageError, WeightsError
-from topfive.networks import NETWORKS, Network, find_network
+from topfive.network_folders import find_network
+from topfive.networks import NETWORKS, Network
 
 V1_1 = NETWORKS["squeezenet_v1.1"]
 
@@ -331,7 +332,7 @@ def test_a_graph_in_8_bits_that_is_stored_is_measured_too(
     ("arguments", "error", "said"),
     [
         ({"names": ["vgg61"]}, UsageError, "unknown network"),
-        ({"names": ["vgg16"]}, WeightsError, "topfive weights download vgg16; or measure with"),
+        ({"names": ["vgg16"]}, WeightsError, "topfive weights fetch vgg16; or measure with"),
         ({"names": ["vgg16"], "precisions": ["f33"]}, UsageError, "f33"),
         ({"names": ["vgg16"], "precisions": ["int8"], "random": True}, UsageError, "8 bits"),
         ({"names": ["vgg16"], "file": Path("x"), "random": True}, UsageError, "stand for no file"),

@@ -21,7 +21,8 @@ from benchmarks.processes import BenchmarkError, Command, Run
 
 from tests.conftest import ROOT
 from topfive import images, keras_models, labels, weights
-from topfive.networks import WeightFile, choose_recipe, find_network
+from topfive.network_folders import find_network
+from topfive.networks import WeightFile, choose_recipe
 
 PICTURE = ROOT / "examples" / "soccer_ball.jpg"
 ANSWER = """1. soccer_ball: 93.43%
@@ -239,7 +240,7 @@ def test_the_tutorials_script_answers_as_the_network_does_and_fetches_nothing(
     picture = images.decode(PICTURE.read_bytes(), keras=recipe.keras_decoding)
     model = keras_models.build(card, Path(ours[1]))
     batch = images.fit(picture, card.size, recipe)[None]
-    row = np.asarray(keras.ops.convert_to_numpy(model(batch)))[0]
+    row = np.asarray(keras.ops.convert_to_numpy(model(batch)[0]))[0]
     names = [label.name for label in labels.load("imagenet")]
     best = enumerate(np.argsort(-row)[:5], 1)
     compare_answers(output, "\n".join(f"{n}. {names[i]}: {row[i] * 100:.2f}%" for n, i in best))

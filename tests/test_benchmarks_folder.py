@@ -21,7 +21,8 @@ from benchmarks.folder_sides import Answer, Window, compare_answers, rate
 from benchmarks.processes import BenchmarkError, Command, Run, run
 
 from tests.conftest import ROOT
-from topfive.networks import WeightFile, find_network
+from topfive.network_folders import find_network
+from topfive.networks import WeightFile
 
 RATES = Rates("vgg16", "random", (9.0, 10.0, 30.0), (8.0, 20.0, 21.0), (9.5, 1.0, 50.0),
               (12.0, 1.0, 90.0), (5.0, 1.0, 9.0), (4.0, 3.0, 8.0))  # fmt: skip

@@ -96,7 +96,7 @@ def test_all_threads_are_counted_and_all_end() -> None:
         return np.zeros((1, 1), np.float32)
 
     window = Window(0.05, warm_up=0)
-    count(engine_keras.Run(answer, answer), fakes.pictures(2, 8), 3, window)
+    count(engine_keras.Run(answer, answer, answer), fakes.pictures(2, 8), 3, window)
     assert rate(Run(1, 1, window.report())) > 0
     assert set(seen) == {1}
 

@@ -146,7 +146,7 @@ def test_each_picture_keeps_its_class_and_is_asked_as_classify_asks(
     pictures = [path for path in folder.rglob("*.png") if path.name != "0_broken.png"]
     classifier = Classifier("squeezenet_v1.1", weights=weight_file)
     for path in pictures:
-        [(_, response)] = classifier.responses([path], logits=True)
+        [(_, response)] = classifier.responses([path], output="logits")
         assert isinstance(response.values, np.ndarray)
         [at] = np.flatnonzero(np.isclose(seen["logits"], response.values, atol=1e-3).all(axis=1))
         assert seen["truths"][at] == numbers[path.parent.name]

@@ -87,3 +87,26 @@ def test_numbers_may_be_those_of_a_table() -> None:
     assert classes.find("goldfish", "here") == 1
     with pytest.raises(UsageError, match="a number from 1 to 2,"):
         classes.get("0", "here")
+
+
+OWN = tuple(labels.Label("", name) for name in ("1", "2", "my cat", "007"))
+
+
+def test_a_class_that_is_called_by_a_number_is_that_one() -> None:
+    classes = ClassNames(OWN)
+    assert [classes.find(name, "here") for name in ("1", "2", "007", "My_Cat")] == [0, 1, 3, 2]
+    assert [classes.find(name, "here") for name in ("0", "3", "4")] == [0, 3, None]
+    by_index = ClassNames(OWN, indices=True)
+    assert [by_index.find(name, "here") for name in ("1", "2", "007", "my cat")] == [1, 2, None, 2]
+
+
+def test_what_is_expected_of_few_and_of_other_classes() -> None:
+    with pytest.raises(UsageError, match=r"none of the 4 classes\. Expected one of '1', '2', "):
+        ClassNames(OWN).get("x", "here")
+    with pytest.raises(UsageError, match="Expected one of '1', '2'"):
+        ClassNames(OWN, {1: "n02119789"}).get("3", "here")
+    many = tuple(labels.Label("", f"class {number}") for number in range(12))
+    with pytest.raises(UsageError, match=r"Expected a number from 0 to 11, or a label$"):
+        ClassNames(many).get("x", "here")
+    with pytest.raises(UsageError, match=r"Expected a label$"):
+        ClassNames(many, {1: "n02119789"}).get("1", "here")

@@ -259,7 +259,7 @@ def test_published_weights_are_named_by_their_published_hash(
     monkeypatch: pytest.MonkeyPatch, photograph: Path
 ) -> None:
     balls = lambda pictures: np.eye(1, 1000, 805, np.float32).repeat(len(pictures), 0)  # noqa: E731
-    run = Run(balls, balls)
+    run = Run(balls, balls, balls)
     monkeypatch.setitem(classifier.ENGINES, "openvino", lambda *_, **__: run)
     ((_, row),) = Classifier("vgg16").rows([photograph])
     assert row.weights == NETWORKS["vgg16"].weights.checksum
@@ -330,7 +330,7 @@ def test_an_engine_is_given_its_batches_and_no_more_calls_than_it_takes(
         # Each picture's own answer: its first byte is the class.
         return np.equal(pictures[:, 0, 0, :1], np.arange(1000)).astype(np.float32)
 
-    engine = Run(run, run, batch=4, parallel=lambda: 2)
+    engine = Run(run, run, run, batch=4, parallel=lambda: 2)
     monkeypatch.setitem(classifier.ENGINES, "openvino", lambda *_, **__: engine)
     chooser = Classifier("vgg16")
     wanted = [
@@ -357,7 +357,7 @@ def test_an_engine_that_fails_in_the_middle_ends_the_stream_with_its_error(
             raise EngineError("the device went away")
         return np.eye(1, 1000, dtype=np.float32).repeat(len(pictures), 0)
 
-    monkeypatch.setitem(classifier.ENGINES, "openvino", lambda *_, **__: Run(run, run))
+    monkeypatch.setitem(classifier.ENGINES, "openvino", lambda *_, **__: Run(run, run, run))
     arrays = (np.full((9, 9, 3), number, np.uint8) for number in range(100))
     with pytest.raises(EngineError, match="the device went away"):
         list(Classifier("vgg16").stream(arrays))
@@ -373,7 +373,7 @@ def test_what_is_in_the_networks_way_is_raised_before_any_picture_is_drawn(
         raise AssertionError
         yield
 
-    monkeypatch.setitem(classifier.ENGINES, "openvino", lambda *_, **__: Run(run, run))
+    monkeypatch.setitem(classifier.ENGINES, "openvino", lambda *_, **__: Run(run, run, run))
     with pytest.raises(EngineError, match="no device"):
         Classifier("vgg16", wait=False).stream(untouched())
 
@@ -429,7 +429,7 @@ def test_classify_loads_its_network_once(monkeypatch: pytest.MonkeyPatch, photog
     def load(network: object, file: object, **options: object) -> Run:
         loaded.append(network)
         balls = lambda pictures: np.eye(1, 1000, 805, np.float32)  # noqa: E731
-        return Run(balls, balls)
+        return Run(balls, balls, balls)
 
     monkeypatch.setitem(classifier.ENGINES, "openvino", load)
     classifier._classifier.cache_clear()

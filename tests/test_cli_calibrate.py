@@ -64,7 +64,7 @@ def test_it_measures_and_stores_and_classify_answers_by_it(
     classifier = Classifier(network[1], weights=network[3], calibrated=True)
     found = classifier.calibration
     assert found is not None
-    [(_, response)] = classifier.responses([beagle], logits=True)
+    [(_, response)] = classifier.responses([beagle], output="logits")
     assert isinstance(response.values, np.ndarray)
     members = found.prediction_set(found.probabilities(response.values), 0.9)
     assert [one["index"] for one in photograph["prediction_set"]] == members.tolist()

@@ -91,4 +91,5 @@ def test_the_formats_on_the_help_page_are_those_that_there_are() -> None:
 
 def test_the_options_are_what_an_export_has() -> None:
     names = {one.name for one in export.params if isinstance(one, click.Option)}
-    assert names == {"format", "out", "force", "recipe", "fit", "filter", "weights", "offline"}
+    assert names == {"format", "out", "force", "recipe", "fit", "filter", "window", "weights",
+                     "offline"}  # fmt: skip

@@ -145,7 +145,7 @@ def test_large_figures_fit_80_columns_and_what_is_not_enough_is_marked() -> None
                               accuracy, (12_345.6, 123_456.7))  # fmt: skip
     lowered = Lowered("squeezenet_v1.1", "int8", "crop-256-bicubic-keras", "CPU", 300, measurement,
                       (553_467_096, 138_451_648), (156, 156))  # fmt: skip
-    said = describe(lowered).splitlines()
+    said = describe(lowered, "squeezenet_v1.1").splitlines()
     assert max(map(len, said)) <= 80
     assert [row.split()[0] for row in said if row.endswith(" !")] == ["first", "top-5"]
     assert "made with 300 pictures, measured on 100,000 others" in said[0]

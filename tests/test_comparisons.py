@@ -15,7 +15,8 @@ from topfive import Classifier, comparisons, labels, memory, side_by_side, solo,
 from topfive.comparisons import Compared, Contender, SideBySide, compare, majority
 from topfive.engine_keras import Run
 from topfive.errors import EngineError, UnknownNetworkError, UsageError, WeightsError
-from topfive.networks import NETWORKS, Network, find_network
+from topfive.network_folders import find_network
+from topfive.networks import NETWORKS, Network
 from topfive.results import Prediction
 
 LABELS = labels.load("imagenet")
@@ -144,7 +145,7 @@ def test_the_first_answer_is_not_timed_and_few_pictures_are_answered_again(tmp_p
     squares = tmp_path / "squares"
     shape = (network.size, network.size, 3)
     squares.write_bytes(b"".join(np.full(shape, n, np.uint8).tobytes() for n in (7, 8, 9)))
-    told = solo.answer(Run(run, run), network, squares, tmp_path / "answers")
+    told = solo.answer(Run(run, run, run), network, squares, tmp_path / "answers")
     assert asked == [7, *([7, 8, 9] * 4)[: solo.TIMED]]
     assert told["answers"] == 3
     rows = np.fromfile(tmp_path / "answers", np.float32).reshape(3, 3)

@@ -34,20 +34,21 @@ def test_many_pictures_are_answered_in_parts(weight_file: Path) -> None:
 
 
 class Recorder:
-    """A model that answers with each picture's first byte, and knows what it was given."""
+    """A model that answers with each picture's bytes, one an output, and knows what it was
+    given."""
 
-    output_shape = (None, 1)
+    outputs = [np.empty((0, 1))] * 3
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
         self.busy = threading.Lock()
 
-    def predict_on_batch(self, pictures: np.ndarray) -> np.ndarray:
+    def predict_on_batch(self, pictures: np.ndarray) -> list[np.ndarray]:
         assert self.busy.acquire(blocking=False), "two at a time"
         self.sizes.append(len(pictures))
         time.sleep(0.001)
         self.busy.release()
-        return pictures[:, 0, 0, :1].astype(np.float64)
+        return [pictures[:, 0, 0, place : place + 1].astype(np.float64) for place in range(3)]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,8 @@ def test_parts_are_filled_up_to_few_sizes_and_only_what_was_asked_is_answered(
     assert model.sizes == sizes
     assert answers.dtype == np.float32
     assert np.array_equal(answers, pictures[:, 0, 0, :1])
+    assert np.array_equal(run.logits(pictures), pictures[:, 0, 0, 1:2])
+    assert np.array_equal(run.features(pictures), pictures[:, 0, 0, 2:])
     assert np.array_equal(pictures, before)
 
 
@@ -80,7 +83,7 @@ def test_it_says_how_it_is_fastest_and_answers_threads_one_by_one() -> None:
 
 def test_an_error_of_the_model_is_raised_and_the_next_call_answers() -> None:
     class Failing(Recorder):
-        def predict_on_batch(self, pictures: np.ndarray) -> np.ndarray:
+        def predict_on_batch(self, pictures: np.ndarray) -> list[np.ndarray]:
             if pictures.max() == 255:
                 raise MemoryError
             return super().predict_on_batch(pictures)

@@ -191,18 +191,18 @@ def test_a_conversion_that_disagrees_with_keras_is_not_admitted() -> None:
     powers = np.exp(logits)
     expected = powers / powers.sum(axis=1, keepdims=True)
 
-    def prove(off: float, off_logit: float) -> None:
-        received = expected.copy(), logits.copy()
-        for values, added in zip(received, (off, off_logit), strict=True):
+    def prove(*off: float) -> None:
+        received = expected.copy(), logits.copy(), logits[:, :9].copy()
+        for values, added in zip(received, off, strict=True):
             values[1, 7] += np.float32(added)
-        run = engine_keras.Run(lambda _: received[0], lambda _: received[1])
-        convert.prove(CARD, logits, run, PICTURES)
+        run = engine_keras.Run(lambda _: received[0], lambda _: received[1], lambda _: received[2])
+        convert.prove(CARD, (logits, logits[:, :9]), run, PICTURES)
 
-    prove(5e-5, 2e-4)
-    for off, off_logit in ((2e-4, 0), (0, 5e-4), (math.nan, 0), (0, math.nan)):
-        what = "a logit" if off == 0 else "a probability"
-        with pytest.raises(EngineError, match=f"differs from Keras by .* in {what}"):
-            prove(off, off_logit)
+    prove(5e-5, 2e-4, 2e-4)
+    for place, what in enumerate(("a probability", "a logit", "a feature")):
+        for off in (5e-4, math.nan):
+            with pytest.raises(EngineError, match=f"differs from Keras by .* in {what}"):
+                prove(*(off if place == number else 0 for number in range(3)))
 
 
 def test_weights_that_do_not_fit_are_an_error_and_not_a_slow_start(

@@ -47,7 +47,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> list[weakref.ref[Any]]:
     loaded: list[weakref.ref[Any]] = []
 
     def load(*_: object, **__: object) -> Run:
-        run = Run(answer, answer, parallel=lambda: 2)
+        run = Run(answer, answer, answer, parallel=lambda: 2)
         loaded.append(weakref.ref(run))
         return run
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.test_network_folders import write
 from topfive import labels, metrics
 from topfive.evaluations import Evaluation, Judgement, compare, remark
 from topfive.metrics import ClassResult
@@ -89,6 +91,22 @@ def test_one_name_of_several_evaluations_is_told_apart_by_the_recipe() -> None:
     assert compare("x", "by hand", 0, both).titles == (
         "vgg16 crop-256-bicubic", "vgg16 stretch-nearest-keras", "vgg16 bf16",
     )  # fmt: skip
+
+
+def test_networks_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    cards = [write(tmp_path / folder / "pets") for folder in ("a", "b")]
+    both = [replace(evaluation(), network=card, recipe=str(card.recipe)) for card in cards]
+    lower = replace(both[0], precision="int8")
+    names = [str(tmp_path / "a" / "pets"), str(tmp_path / "b" / "pets")]
+    assert compare("x", "by hand", 0, both).titles == tuple(names)
+    assert compare("x", "by hand", 0, [both[0], lower]).titles == ("pets", "pets int8")
+    assert compare("x", "by hand", 0, [*both, lower]).titles == (*names, f"{names[0]} int8")
+    assert [one.first for one in compare("x", "by hand", 0, both).pairs] == names[:1]
+
+
+def test_of_a_taught_network_nothing_is_published(tmp_path: Path) -> None:
+    taught = replace(of(100, 1000), network=write(tmp_path / "pets"))
+    assert remark(taught) is None
 
 
 def test_a_rate_counts_failures() -> None:

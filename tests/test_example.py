@@ -14,7 +14,8 @@ from PIL import Image
 
 from tests.conftest import ROOT
 from topfive import images, keras_models, labels
-from topfive.networks import choose_recipe, find_network
+from topfive.network_folders import find_network
+from topfive.networks import choose_recipe
 
 PICTURE = ROOT / "examples" / "soccer_ball.jpg"
 SIZES = ((1024, 768), (2048, 1536), (640, 480), (320, 240), (224, 168), (500, 500))
@@ -28,9 +29,8 @@ def script() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def squeezenet(shared: Path) -> Any:
-    return keras_models.build(
-        find_network("squeezenet"), shared / "weights" / "compressed_SqueezeNet.net"
-    )
+    file = shared / "weights" / "compressed_SqueezeNet.net"
+    return keras_models.answering(keras_models.build(find_network("squeezenet"), file))
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

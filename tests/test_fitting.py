@@ -53,7 +53,9 @@ def answers(shared: Path, network: Classifier) -> tuple[Logits, Truths]:
 
 
 def ask(network: Classifier, pictures: list[Path] | list[Image.Image]) -> Logits:
-    return np.array([response.values for _, response in network.responses(pictures, logits=True)])
+    return np.array(
+        [response.values for _, response in network.responses(pictures, output="logits")]
+    )
 
 
 def halves(answers: tuple[Logits, Truths]) -> list[tuple[Logits, Truths, Logits, Truths]]:

@@ -206,6 +206,15 @@ def test_heic_without_its_extra_names_the_command_that_installs_it(
     assert caught.value.kind == "unsupported"
 
 
+def test_dicom_without_its_extra_names_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    with pytest.raises(PictureError, match=r"pip install 'topfive\[dicom\]'") as caught:
+        images.decode(bytes(128) + b"DICM" + bytes(100))
+    assert caught.value.kind == "unsupported"
+
+
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])
 def test_of_an_animation_or_many_pages_only_the_first_is_decoded(
     format: str,

@@ -93,9 +93,57 @@ def test_a_name_of_several_things_and_an_unknown_one_are_usage_errors() -> None:
         hierarchy.find_node(NODES, "dgo")
 
 
-def test_a_network_of_other_classes_has_no_hierarchy() -> None:
-    with pytest.raises(UsageError, match="'my cat' is not one of ImageNet's"):
-        hierarchy.load((labels.Label("", "my cat"),))
+def own(*names: str) -> tuple[labels.Label, ...]:
+    return tuple(labels.Label("", name) for name in names)
+
+
+def test_a_network_of_other_classes_has_no_hierarchy_but_its_classes_are_found() -> None:
+    nodes = hierarchy.load(own("my cat", "dog"))
+    assert hierarchy.find_node(nodes, "My_cat").classes == (0,)
+    assert hierarchy.find_node(nodes, "dog").classes == (1,)
+    for check in (hierarchy.check, lambda nodes: hierarchy.state(nodes, np.array([0.9, 0.1]))):
+        with pytest.raises(UsageError, match=r"'my cat'.*this network has no hierarchy"):
+            check(nodes)
+    with pytest.raises(UsageError, match="'canine' is neither a class of this network nor above"):
+        hierarchy.find_node(nodes, "canine")
+
+
+def test_own_classes_stand_alone_beside_imagenets() -> None:
+    nodes = hierarchy.load(LABELS + own("my dog", "#1000", "Beagle "))
+    mine = hierarchy.find_node(nodes, "my dog")
+    assert (mine.parents, mine.classes) == ((), (1000,))
+    assert hierarchy.find_node(nodes, mine.wnid) == mine
+    assert hierarchy.find_node(nodes, "#1000").classes == (1001,)  # which is called so
+    assert hierarchy.find_node(nodes, "entity").classes == tuple(range(1000))
+    assert {name: nodes[name].classes for name in NODES} == {
+        name: node.classes for name, node in NODES.items()
+    }
+    with pytest.raises(UsageError, match=r"n02088364 \(a kind of hound\); ##1002 \(a class of its"):
+        hierarchy.find_node(nodes, "beagle")
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "expected"),
+    [
+        ({1000: 0.7, 162: 0.3}, [("my dog", 0.7)]),
+        ({1000: 0.3, 162: 0.65, 161: 0.05}, [("hound", 0.7), ("beagle", 0.65)]),
+        ({1000: 0.4, 1001: 0.4, 162: 0.2}, []),
+    ],
+)
+def test_what_is_said_where_own_classes_take_a_part(
+    probabilities: dict[int, float], expected: list[tuple[str, float]]
+) -> None:
+    row = np.zeros(1002, np.float32)
+    row[list(probabilities)] = list(probabilities.values())
+    found = hierarchy.state(hierarchy.load(LABELS + own("my dog", "b")), row)
+    assert [(one.label, round(one.probability, 2)) for one in found] == expected
+
+
+def test_only_what_is_above_a_class_can_be_asked_for() -> None:
+    nodes = hierarchy.load((LABELS[INDEX["beagle"]], labels.Label("", "mine")))
+    assert hierarchy.find_node(nodes, "dog").classes == (0,)
+    with pytest.raises(UsageError, match="'bird' is neither a class of this network nor above"):
+        hierarchy.find_node(nodes, "bird")
 
 
 def test_the_script_makes_the_table_from_wordnet(

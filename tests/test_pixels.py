@@ -141,6 +141,15 @@ def test_16_bit_grey_is_scaled_not_clipped(name: str) -> None:
     assert (decoded(data) == as_rgb(GREY)).all()
 
 
+@pytest.mark.parametrize("type", ["u1", "u2", "f4"])
+def test_a_tiff_whose_white_is_zero_is_inverted_at_every_depth(type: str) -> None:
+    values = GREY.astype(type) * (257 if type == "u2" else 1)
+    data = bytearray(pictures.encode(Image.fromarray(values), "TIFF"))
+    place = data.index(struct.pack("<HHI", 262, 3, 1))
+    data[place + 8] = 0
+    assert (decoded(bytes(data)) == 255 - as_rgb(GREY)).all()
+
+
 def big_endian_tiff(pixels: NDArray[np.uint16]) -> bytes:
     height, width = pixels.shape
     body = pixels.astype(">u2").tobytes()

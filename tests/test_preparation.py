@@ -32,7 +32,7 @@ def prepare(content: Any, recipe: Recipe = RECIPE, draft: bool = False) -> Prepa
 
 
 def square(prepared: Prepared) -> NDArray[np.uint8]:
-    assert not isinstance(prepared.square, PictureError)
+    assert isinstance(prepared.square, np.ndarray)
     return prepared.square
 
 

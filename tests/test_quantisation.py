@@ -113,7 +113,7 @@ def answering(wrong: bool) -> Run:
         answers[np.arange(len(pictures)), (sums + wrong) % 1000] = 1
         return answers
 
-    return Run(run, run, parallel=lambda: 2)
+    return Run(run, run, run, parallel=lambda: 2)
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ def test_most_layers_are_in_8_bits_and_the_logits_are_there(real: Lowered) -> No
     classifier = Classifier(CARD, precision="int8")
     picture = fakes.pictures(1, 227)[0]
     ((_, said),) = classifier.responses([picture])
-    ((_, logits),) = classifier.responses([picture], logits=True)
+    ((_, logits),) = classifier.responses([picture], output="logits")
     assert isinstance(said.values, np.ndarray)
     assert isinstance(logits.values, np.ndarray)
     powers = np.exp(logits.values - logits.values.max())
@@ -425,7 +425,7 @@ def figures(wrong: int, known: bool = False) -> admission.Measurement:
         return answering(bool(some[0, 0, 0, 0] < 10 + wrong))(some)
 
     truths = classes.tolist() if known else None
-    return admission.measure(answering(False), Run(run, run), pictures, truths, seconds=0.01)
+    return admission.measure(answering(False), Run(run, run, run), pictures, truths, seconds=0.01)
 
 
 @pytest.mark.parametrize(("wrong", "admitted"), [(0, True), (5, True), (6, False)])
@@ -467,7 +467,7 @@ def test_the_faster_network_is_said_to_be_faster() -> None:
         return answering(False)(pictures)
 
     pictures = np.zeros((20, 1, 1, 3), np.uint8)
-    found = admission.measure(Run(slow, slow), answering(False), pictures, None, seconds=0.05)
+    found = admission.measure(Run(slow, slow, slow), answering(False), pictures, None, seconds=0.05)
     assert found.faster == found.rates[1] / found.rates[0] > 2
     assert found.rates[0] < 250 * 1.1 * 2  # two threads
 
@@ -478,4 +478,6 @@ def test_answers_that_are_no_numbers_are_refused() -> None:
 
     pictures = np.zeros((20, 1, 1, 3), np.uint8)
     with pytest.raises(EngineError, match="no numbers"):
-        admission.measure(answering(False), Run(broken, broken), pictures, None, seconds=0.01)
+        admission.measure(
+            answering(False), Run(broken, broken, broken), pictures, None, seconds=0.01
+        )

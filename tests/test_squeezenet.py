@@ -77,7 +77,7 @@ def test_the_published_weights_answer_as_an_independent_model_does(shared: Path)
         for row in reference["predictions"][filter_name][:: 160 // 4]:
             with Image.open(shared / "images" / row["file"]) as picture:
                 square = np.asarray(picture.convert("RGB").resize((227, 227), filter_))
-            row_of = keras.ops.convert_to_numpy(model(square[None]))[0]
+            row_of = keras.ops.convert_to_numpy(model(square[None])[0])[0]
             first = int(row_of.argmax())
             assert first == row["top5"][0]["class"]
             assert names[first].wnid == row["top5"][0]["wnid"]

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from topfive.evaluating import evaluate
     from topfive.evaluations import Comparison, Evaluation
     from topfive.journal import Summary
-    from topfive.networks import NETWORKS, Network, find_network
+    from topfive.network_folders import find_network
+    from topfive.networks import NETWORKS, Network
     from topfive.results import Classification, Failure, Prediction, Row
     from topfive.runs import Listener
     from topfive.sources import Source
@@ -46,7 +47,7 @@ _HOMES = {
     "Summary": "journal",
     "NETWORKS": "networks",
     "Network": "networks",
-    "find_network": "networks",
+    "find_network": "network_folders",
     "Classification": "results",
     "Failure": "results",
     "Prediction": "results",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import zipfile
 
 # Not looked into: to open a file costs more than to name it.
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif")
+PICTURES = tuple(".jpg .jpeg .png .webp .gif .bmp .tif .tiff .heic .avif .dcm .dicom".split())
 COMPRESSIONS = {  # how a file begins, and the module that reads it
     b"\x1f\x8b": "gzip",
     b"BZh": "bz2",

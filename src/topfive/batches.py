@@ -24,7 +24,8 @@ from topfive import (
 from topfive.classifier import Classifier
 from topfive.errors import UsageError
 from topfive.journal import Journal, Summary
-from topfive.networks import DEFAULT_NETWORK, Network, find_network
+from topfive.network_folders import find_network
+from topfive.networks import DEFAULT_NETWORK, Network
 from topfive.placing import WAYS, Placer
 from topfive.runs import Listener, Run
 from topfive.sources import Source
@@ -84,8 +85,10 @@ def batch(
     card = network if isinstance(network, Network) else find_network(network)
     nodes: dict[str, Node] = {}
     if where or (placement and placement.by_ancestor):
-        nodes = hierarchy.load(labels.load(card.labels))
+        nodes = hierarchy.load(labels.of(card))
     wanted = [conditions.parse(text, nodes) for text in where]
+    if options.get("hierarchy"):
+        hierarchy.check(hierarchy.load(labels.of(card)))
     ancestors = list(options.pop("ancestors", ()))
     if isinstance(pictures, (str, PathLike)):
         pictures = [pictures]

@@ -21,7 +21,8 @@ import numpy as np
 
 from topfive import arithmetic, blobs, convert, devices, engine_keras, records, weights
 from topfive.errors import EngineError, UsageError, WeightsError
-from topfive.networks import PRECISIONS, Network, check_choice, find_network
+from topfive.network_folders import check_weights, find_network
+from topfive.networks import PRECISIONS, Network, check_choice
 from topfive.processes import ChildError, ask, serve, skip_openvino_converter
 
 RANDOM = "random"  # stands for the hash of weights that are made up
@@ -30,7 +31,8 @@ RANDOM = "random"  # stands for the hash of weights that are made up
 @dataclass(frozen=True)
 class Subject:
     """A network in one precision: its graph in a file, for one picture at a time, and the
-    multiplications, each with an addition, for one. `weights` is their hash."""
+    multiplications, each with an addition, for one. `weights` is their hash, see
+    `weights.fingerprint`."""
 
     network: Network
     precision: str
@@ -45,7 +47,8 @@ def find(
     file: Path | None = None,
     random: bool = False,
 ) -> list[tuple[Network, str, str]]:
-    """Return what there is to measure: networks, each in its precisions, and the weights' hash.
+    """Return what there is to measure: networks, each in its precisions, and the weights' hash
+    (see `weights.fingerprint`).
 
     `precisions` None is float32 and, where a network has a graph in 8 bits here, that; `file`
     holds other weights, and `random` makes them up: they are as fast.
@@ -62,8 +65,14 @@ def find(
         raise UsageError("random weights stand for no file, and have no graph in 8 bits")
     if file and len(names) > 1:
         raise UsageError(f"one weight file is for one network; received {', '.join(names)}")
+    networks = list(dict.fromkeys(map(find_network, names)))
+    if len({network.name for network in networks}) < len(networks):
+        raise UsageError("several of the networks have one name; measure one after the other")
     found = []
-    for network in dict.fromkeys(map(find_network, names)):
+    for network in networks:
+        check_weights(network, file)
+        if random and network.taught:
+            raise UsageError(f"random weights are for published networks, not for {network.name}")
         checksum = RANDOM if random else _checksum(network, file)
         stored = "int8" in records.read(network.name, checksum).get(records.PRECISIONS, {})
         for precision in precisions or ("f32", *("int8",) * stored):
@@ -74,14 +83,14 @@ def find(
 
 
 def _checksum(network: Network, file: Path | None) -> str:
-    if file:
-        return weights.checksum_of(file)
-    if not weights.path(network).is_file():
-        raise WeightsError(
-            f"the weights of {network.title} are not here: topfive weights download "
-            f"{network.name}; or measure with --random-weights, which are as fast"
-        )
-    return weights.held(network, offline=True).checksum
+    if file is None and not weights.path(network).is_file():
+        if network.taught and network.taught.body:
+            weights.held(network)  # raises the error that says so
+        get = f"topfive weights fetch {network.taught.backbone if network.taught else network.name}"
+        random = "" if network.taught else "; or measure with --random-weights, which are as fast"
+        raise WeightsError(f"the weights of {network.title} are not here: {get}{random}")
+    known = None if file else weights.held(network, offline=True).checksum  # pins it, if need be
+    return weights.fingerprint(network, file) or known or ""
 
 
 @contextmanager
@@ -134,7 +143,10 @@ def set_batch(graph: Any, batch: int) -> None:
 
 def _spawn(network: Network, file: Path | None, checksum: str, graph: Path) -> None:
     place = str((file or weights.path(network)).absolute())
-    request = {"network": network.name, "file": place, "checksum": checksum, "graph": str(graph)}
+    if network.taught:  # the hash of the file alone
+        checksum = weights.checksum(network) or ""
+    request = {"network": network.reference, "file": place, "checksum": checksum,
+               "graph": str(graph)}  # fmt: skip
     try:
         ask("topfive.bench_graphs", request)
     except ChildError as error:

@@ -31,7 +31,7 @@ MAGIC = b"topfive blob 1\n\0"
 ALIGNMENT = 4096
 UNUSED_DAYS = 30
 WORK = ".converting-"  # folders of conversions under way
-CONVERSION = 3  # counts the changes of what `convert` makes of a network
+CONVERSION = 4  # counts the changes of what `convert` makes of a network
 DEFAULT_DEVICE = "CPU"
 
 Key = dict[str, Any]
@@ -76,6 +76,7 @@ def identity(network: Network, content: str, target: Target) -> Key:
     return {
         "network": {field: card[field] for field in ("name", "builder", "size", "scaling")},
         "weights": content,
+        "taught": network.taught and network.taught.fingerprint,
         "precision": target.precision,
         "graph": target.graph,
         "device": target.device,
@@ -225,9 +226,8 @@ def remove_unused(keep: Path) -> None:
     killed left behind."""
     oldest = time.time() - UNUSED_DAYS * 86_400
     parent = keep.parent
-    for file in (*parent.glob("*.blob"), *parent.glob(f"{WORK}*/*")):
-        # Another process may remove it first.
-        with contextlib.suppress(OSError):
+    for file in (*parent.glob("*.blob"), *parent.glob("*.features"), *parent.glob(f"{WORK}*/*")):
+        with contextlib.suppress(OSError):  # another process may remove it first
             if file != keep and file.stat().st_mtime < oldest:
                 file.unlink()
 

@@ -18,7 +18,8 @@ from topfive.errors import EngineError
 from topfive.evaluating import Listener
 from topfive.fitting import COVERAGES, REJECT_RATE, Sets
 from topfive.metrics import Measure
-from topfive.networks import DEFAULT_NETWORK, Network, find_network
+from topfive.network_folders import find_network
+from topfive.networks import DEFAULT_NETWORK, Network
 from topfive.results import Failure
 from topfive.sources import Source
 
@@ -78,7 +79,7 @@ def calibrate(
     fitting.check(method, reject_score, reject_rate)
     card = network if isinstance(network, Network) else find_network(network)
     listener = listener or Listener()
-    known = ground_truth.read(folder, labels.load(card.labels), truth, numbers)
+    known = ground_truth.read(folder, labels.of(card), truth, numbers)
     listener.found(known)
     classifier = Classifier(card, throughput=True, **options)
     listener.begin(classifier)
@@ -119,7 +120,7 @@ def responses(
     logits: list[NDArray[np.float32]] = []
     truths: list[int] = []
     failures: list[Failure] = []
-    for source, response in classifier.responses(draw(), logits=True):
+    for source, response in classifier.responses(draw(), output="logits"):
         truth, values = waiting.popleft(), response.values
         if isinstance(values, Failure):
             failures.append(values)

@@ -11,16 +11,24 @@ from topfive.labels import Label
 
 WNID = re.compile(r"(?<![a-z0-9])n\d{8}(?!\d)", re.IGNORECASE)
 LONGEST = 9  # digits of a number
+SHOWN = 10  # labels, where there are no more
 
 
 class ClassNames:
     """The classes of a network by their names.
 
-    A number is a class's index, or, where `numbers` are given, the number of a WordNet id
-    in that table.
+    A number is a class's index, unless a class is called so; with `indices` always, and where
+    `numbers` are given it is the number of a WordNet id in that table.
     """
 
-    def __init__(self, labels: Sequence[Label], numbers: Mapping[int, str] | None = None) -> None:
+    def __init__(
+        self,
+        labels: Sequence[Label],
+        numbers: Mapping[int, str] | None = None,
+        *,
+        indices: bool = False,
+    ) -> None:
+        self._are_labels = numbers is None and not indices
         self._labels = labels
         self._wnids = {label.wnid: index for index, label in enumerate(labels) if label.wnid}
         self._numbers = dict(enumerate(range(len(labels))))
@@ -50,7 +58,7 @@ class ClassNames:
         name = name.strip()
         if name.lower() in self._wnids:
             return self._wnids[name.lower()]
-        if is_number(name):
+        if is_number(name) and not (self._are_labels and name in self._exact):
             return self._numbers.get(int(name))
         found = self._exact.get(name) or self._plain.get(_plain(name), [])
         if len(found) > 1:
@@ -70,9 +78,17 @@ class ClassNames:
         close = difflib.get_close_matches(_plain(name), self._plain, n=1)
         hint = f" Did you mean {self._labels[self._plain[close[0]][0]].name}?" if close else ""
         raise UsageError(
-            f"{place}: {name!r} is none of the {len(self._labels):,} classes.{hint} Expected a "
-            f"WordNet id, a number from {min(self._numbers)} to {max(self._numbers)}, or a label"
+            f"{place}: {name!r} is none of the {len(self._labels):,} classes.{hint} "
+            f"Expected {self._expected()}"
         )
+
+    def _expected(self) -> str:
+        if len(self._labels) <= SHOWN:
+            return f"one of {', '.join(repr(label.name) for label in self._labels)}"
+        ways = ["a WordNet id"] if self._wnids else []
+        if self._numbers:
+            ways.append(f"a number from {min(self._numbers)} to {max(self._numbers)}")
+        return ", ".join([*ways, "or a label" if ways else "a label"])
 
 
 def is_number(name: str) -> bool:

@@ -15,15 +15,9 @@ from topfive import engine_keras, engine_openvino, labels, pipeline, preparation
 from topfive.calibration import Calibration, find
 from topfive.errors import PictureError, UsageError
 from topfive.interpretation import Interpreter
-from topfive.networks import (
-    DEFAULT_NETWORK,
-    PRECISIONS,
-    Network,
-    check_choice,
-    choose_recipe,
-    find_network,
-)
-from topfive.preparation import Prepared, Response
+from topfive.network_folders import check_weights, find_network
+from topfive.networks import DEFAULT_NETWORK, PRECISIONS, Network, check_choice, choose_recipe
+from topfive.preparation import Known, Prepared, Response
 from topfive.results import Classification, Failure, Row
 
 if TYPE_CHECKING:
@@ -43,7 +37,8 @@ class Classifier:
 
     `network` is a name or a card; `weights` a file with other weights than the published
     ones; `backend` one of `ENGINES`; `device` and `threads` are OpenVINO's; `recipe` is
-    `default` or `tutorial`, with `fit` and `filter` to override its parts; `offline`
+    `default` or `tutorial`, with `fit`, `filter` and `window` (the values that become black and
+    white in pictures of more than 8 bits) to override its parts; `offline`
     forbids downloads; `max_pixels` is the size above which a picture is refused. With
     `hierarchy` an answer says what is likely in WordNet's words, too; `ancestors` names
     groups of classes (`dog`) whose probabilities are added up. `precision` is one of
@@ -72,6 +67,7 @@ class Classifier:
         recipe: str = "default",
         fit: str | None = None,
         filter: str | None = None,
+        window: tuple[float, float] | None = None,
         offline: bool = False,
         max_pixels: int = sources.MAX_PIXELS,
         hierarchy: bool = False,
@@ -89,11 +85,12 @@ class Classifier:
         if max_pixels < 1 or (threads is not None and threads < 1):
             raise UsageError("max_pixels and threads must be at least 1")
         self.network = network if isinstance(network, Network) else find_network(network)
-        self.recipe = choose_recipe(self.network, recipe, fit, filter)
-        self.labels = labels.load(self.network.labels)
+        self.recipe = choose_recipe(self.network, recipe, fit, filter, window)
+        self.labels = labels.of(self.network)
         self.max_pixels = max_pixels
-        self._throughput = throughput
+        self.throughput = throughput
         self._file = None if weights is None else Path(weights)
+        check_weights(self.network, self._file)
         self.precision = precision
         if calibration is None and (calibrated or coverage is not None or reject):
             calibration = find(self.network.name, self.weights, precision, str(self.recipe))
@@ -124,16 +121,15 @@ class Classifier:
 
     @cached_property
     def weights(self) -> str:
-        """The hash of the weight file, `md5:…` or `sha256:…`."""
-        if self._file is not None:
-            return weights.checksum_of(self._file)
-        return weights.checksum(self.network) or ""
+        """The hash of the weights, `md5:…` or `sha256:…`; see `weights.fingerprint`."""
+        return weights.fingerprint(self.network, self._file) or ""
 
     def classify(self, picture: Picture | Source, top: int = 5) -> Classification:
         """Return the `top` most probable classes of one picture, best first.
 
         `picture` is a path, an http(s) address, `-` for standard input, the bytes of a
-        file, a `PIL.Image` or an array: uint8 or float 0..1; grey, RGB or RGBA.
+        file, a `PIL.Image` or an array: uint8, uint16 or float 0..1, or any numbers where
+        there is a window; grey, RGB or RGBA.
 
         Raises:
             PictureError: it cannot be read.
@@ -175,36 +171,42 @@ class Classifier:
         """Yield each picture with its row, in their order or, not `ordered`, as they are done;
         `readers` threads read and decode."""
         _check_top(top)
-        logits = self._interpret.takes_logits
-        found = self.responses(pictures, logits=logits, ordered=ordered, readers=readers)
+        output = "logits" if self._interpret.takes_logits else "probabilities"
+        found = self.responses(pictures, output=output, ordered=ordered, readers=readers)
         return ((source, self._row(source, response, top)) for source, response in found)
 
     def responses(
         self,
         pictures: Iterable[Picture | Source],
         *,
-        logits: bool = False,
+        output: str = "probabilities",
+        known: Known | None = None,
         ordered: bool = True,
         readers: int | None = None,
     ) -> Iterator[tuple[Source, Response]]:
-        """Yield each picture with the probabilities of all classes, or with their `logits`.
+        """Yield each picture with an `output` of the network: `probabilities` or `logits`, of
+        all classes, or its `features`.
 
-        For the rest see `rows`.
+        What `known` returns for the sha256 of a picture's bytes is not computed again. For the
+        rest see `rows`.
         """
+        outputs = {"probabilities": self._run.answer, "logits": self._run.logits,
+                   "features": self._run.features}  # fmt: skip
+        check_choice("output", output, outputs)
         self.wait()
         return pipeline.stream(
             map(sources.from_object, pictures),
-            self._prepare,
-            partial(pipeline.respond, self._run.logits if logits else self._run),
+            partial(self._prepare, known=known),
+            partial(pipeline.respond, outputs[output]),
             parallel=self._run.parallel(),
             batch=self._run.batch,
             readers=readers,
             ordered=ordered,
         )
 
-    def _prepare(self, source: Source) -> Prepared:
-        size, draft = self.network.size, self._throughput and not self.recipe.keras_decoding
-        return preparation.prepare(source, size, self.recipe, self.max_pixels, draft)
+    def _prepare(self, source: Source, known: Known | None = None) -> Prepared:
+        size, draft = self.network.size, self.throughput and not self.recipe.keras_decoding
+        return preparation.prepare(source, size, self.recipe, self.max_pixels, draft, known)
 
     def _row(self, source: Source, response: Response, top: int) -> Row:
         values = response.values
@@ -223,11 +225,7 @@ class Classifier:
         )
 
     def decode(self, picture: Picture | Source) -> Image.Image:
-        """Return one picture as the recipe reads it: RGB, upright.
-
-        Raises:
-            PictureError: it cannot be read.
-        """
+        """Return one picture as the recipe reads it: RGB, upright, or raise a `PictureError`."""
         content = sources.from_object(picture).read()
         return preparation.decode(content, self.recipe, self.max_pixels)[0]
 
@@ -236,11 +234,11 @@ def classify(
     picture: Picture | Source, network: str = DEFAULT_NETWORK, top: int = 5
 ) -> Classification:
     """Classify one picture, as `Classifier.classify` does; the network stays loaded."""
-    return _classifier(find_network(network).name).classify(picture, top)
+    return _classifier(find_network(network)).classify(picture, top)
 
 
 @cache
-def _classifier(network: str) -> Classifier:
+def _classifier(network: Network) -> Classifier:
     return Classifier(network)
 
 

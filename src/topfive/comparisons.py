@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -14,15 +14,8 @@ from topfive import devices, labels, preparation, solo, sources
 from topfive import weights as weight_files
 from topfive.classifier import ENGINES
 from topfive.errors import PictureError, UsageError, WeightsError
-from topfive.networks import (
-    NETWORKS,
-    PRECISIONS,
-    Network,
-    Recipe,
-    check_choice,
-    choose_recipe,
-    find_network,
-)
+from topfive.network_folders import check_weights, find_network
+from topfive.networks import NETWORKS, PRECISIONS, Network, Recipe, check_choice, choose_recipe
 from topfive.results import Failure, Prediction
 
 if TYPE_CHECKING:
@@ -120,7 +113,7 @@ def downloaded() -> list[Network]:
     found = [card for card in NETWORKS.values() if weight_files.path(card).is_file()]
     if not found:
         raise WeightsError(
-            f"no network is downloaded ({weight_files.folder()}): topfive weights download "
+            f"no network is downloaded ({weight_files.folder()}): topfive weights fetch "
             "squeezenet mobilenet, or name some with --model"
         )
     return found
@@ -139,6 +132,7 @@ def compare(
     recipe: str = "default",
     fit: str | None = None,
     filter: str | None = None,
+    window: tuple[float, float] | None = None,
     offline: bool = False,
     max_pixels: int = sources.MAX_PIXELS,
     progress: Callable[[str], None] = lambda _: None,
@@ -166,7 +160,9 @@ def compare(
         device = devices.find_auto()
     file = None if weights is None else Path(weights).absolute()
     setting = solo.Setting(file, backend, device, threads, precision, offline)
-    recipes = [choose_recipe(card, recipe, fit, filter) for card in cards]
+    recipes = [choose_recipe(card, recipe, fit, filter, window) for card in cards]
+    for card in cards:
+        check_weights(card, weights)
     with TemporaryDirectory(prefix="topfive-") as folder:
         squares = [Path(folder) / f"{number}.squares" for number in range(len(cards))]
         for card in cards:
@@ -181,7 +177,7 @@ def compare(
             progress(f"{card.title}: {len(kept)} pictures")
             told.append(solo.ask(card, setting, path))
     answers = [
-        [labels.top_predictions(row, labels.load(card.labels), top) for row in one.probabilities]
+        [labels.top_predictions(row, labels.of(card), top) for row in one.probabilities]
         for card, one in zip(cards, told, strict=bool(kept))
     ]
     compared = []
@@ -189,12 +185,17 @@ def compare(
         label, votes = majority([answer[0] for answer in of_picture])
         compared.append(Compared(source, label, votes, of_picture, thumbnail))
     contenders = []
+    named = Counter(card.name for card in cards)
     for number, (card, one) in enumerate(zip(cards, told, strict=bool(kept))):
         agreements = sum(picture.answers[number][0].label == picture.label for picture in compared)
-        weight_file, compiled = file or weight_files.path(card), setting.compiled(card)
+        files, compiled = [file or weight_files.path(card)], setting.compiled(card)
+        if card.taught:
+            files.append(Path(card.taught.folder) / card.taught.head)
+        if named[card.name] > 1:
+            card = replace(card, name=card.reference)
         contenders.append(Contender(
             card, precision, str(recipes[number]), agreements, one.milliseconds, one.memory,
-            weight_file.stat().st_size, compiled.stat().st_size if compiled else None,
+            sum(one.stat().st_size for one in files), compiled.stat().st_size if compiled else None,
         ))  # fmt: skip
     return SideBySide(tuple(contenders), tuple(compared), failures)
 
@@ -218,19 +219,27 @@ def _read(
     network's file."""
     from topfive import images
 
+    ways = {_decoding(recipe): recipe for recipe in recipes}
     with ExitStack() as stack:
         streams = [stack.enter_context(path.open("wb")) for path in squares]
         for source in map(sources.from_object, pictures):
             try:
-                # How a picture is decoded is the same in the recipes of all networks.
-                picture, _ = preparation.decode(source.read(), recipes[0], max_pixels)
-                fitted = [images.fit(picture, card.size, recipe)
+                content = source.read()
+                # Few recipes differ in how a picture is decoded: in `tutorial`, in windows.
+                decoded = {how: preparation.decode(content, recipe, max_pixels)[0]
+                           for how, recipe in ways.items()}  # fmt: skip
+                fitted = [images.fit(decoded[_decoding(recipe)], card.size, recipe)
                           for card, recipe in zip(cards, recipes, strict=True)]  # fmt: skip
             except PictureError as error:
                 yield Failure(source.name, error.kind, str(error))
                 continue
             for square, stream in zip(fitted, streams, strict=True):
                 stream.write(square.tobytes())
-            thumbnail = picture.copy()
+            thumbnail = decoded[_decoding(recipes[0])].copy()
             thumbnail.thumbnail(THUMBNAIL)
             yield source.name, thumbnail
+
+
+def _decoding(recipe: Recipe) -> tuple[object, ...]:
+    """Return the part of a recipe by which a picture is decoded."""
+    return recipe.keras_decoding, recipe.window

@@ -23,6 +23,7 @@ from topfive import (
     downloads,
     engine_keras,
     engine_openvino,
+    network_folders,
     networks,
     records,
     self_test,
@@ -63,16 +64,16 @@ def convert(
             graph = exported(keras_models.for_openvino(model, network))
             if identity["dense_in_place"]:
                 multiply_from_the_left(graph)
-            add_logits(graph)
             # Exporting keeps one core busy, Keras's answers the other.
-            expected = pool.submit(engine_keras.running(model).logits, pictures)
+            expected = pool.submit(keras_answers, model, pictures)
         compiled = devices.compile_graph(graph, target)
         if target.precision != "f32":
             if expected is not None:  # what is lost in less than float32 is `quantize`'s to say
                 exact = devices.compile_graph(graph, replace(target, precision="f32"))
                 prove(network, expected.result(), devices.running(exact), pictures)
                 del exact
-            expected = pool.submit(devices.running(compiled).logits, pictures)
+            lowered = devices.running(compiled)
+            expected = pool.submit(lambda: (lowered.logits(pictures), lowered.features(pictures)))
         with blobs.writing(blob, identity) as stream:
             compiled.export_model(stream)
         del compiled
@@ -160,33 +161,36 @@ def multiply_from_the_left(graph: Any) -> None:
         product.output(0).replace(flat.output(0))
 
 
-def add_logits(graph: Any) -> None:
-    """Let the graph return what its softmax is given, too, as `devices.LOGITS`."""
-    softmax = graph.output(0).get_node().input_value(0).get_node()
-    while softmax.get_type_name() == "Convert":
-        softmax = softmax.input_value(0).get_node()
-    graph.add_outputs([softmax.input_value(0)])
+def keras_answers(
+    model: Any, pictures: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the logits and the features of pictures by a model that `keras_models.build` made."""
+    with engine_keras.exact_predictions():
+        _, logits, features = engine_keras.predict(model, pictures)
+    return logits, features
 
 
 def prove(
     network: networks.Network,
-    expected: NDArray[np.float32],
+    expected: tuple[NDArray[np.float32], NDArray[np.float32]],
     run: engine_keras.Run,
     pictures: NDArray[np.uint8],
 ) -> None:
-    """Compare a compiled network's answers with the logits that Keras gives the pictures.
+    """Compare a compiled network's answers with Keras's logits and features of the pictures.
 
     Raises:
-        EngineError: some probability differs by more than `TOLERANCE`, or some logit by more
-            than that part of the largest.
+        EngineError: some probability differs by more than `TOLERANCE`, or some logit or
+            feature by more than that part of the largest.
     """
-    powers = np.exp(expected - expected.max(axis=1, keepdims=True))
+    logits, features = expected
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = powers / powers.sum(axis=1, keepdims=True)
-    size = max(1.0, float(np.abs(expected).max()))
-    for what, difference in (
-        ("a probability", np.abs(probabilities - run(pictures)).max()),
-        ("a logit", np.abs(expected - run.logits(pictures)).max() / size),
+    for what, known, found in (
+        ("a probability", probabilities, run(pictures)),
+        ("a logit", logits, run.logits(pictures)),
+        ("a feature", features, run.features(pictures)),
     ):
+        difference = np.abs(known - found).max() / max(1.0, float(np.abs(known).max()))
         # Not `difference > TOLERANCE`: that lets NaN pass.
         if not difference <= TOLERANCE:
             raise EngineError(
@@ -197,7 +201,7 @@ def prove(
 
 def answer(request: dict[str, Any]) -> None:
     """Do what `engine_openvino` asks for."""
-    network = networks.find_network(request["network"])
+    network = network_folders.find_network(request["network"])
     target = blobs.Target(**{**request["target"], "graph": tuple(request["target"]["graph"])})
     folder = request["graph"] and Path(request["graph"])
     blob = Path(request["blob"])

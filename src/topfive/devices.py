@@ -14,7 +14,7 @@ from topfive.engine_keras import EXACT, Run
 from topfive.errors import EngineError
 
 AUTO = "AUTO"
-PROBABILITIES, LOGITS = 0, 1  # the outputs of a compiled graph
+PROBABILITIES, LOGITS, FEATURES = 0, 1, 2  # the outputs of a compiled graph
 # What OpenVINO is asked to compute in; what a graph in 8 bits leaves over, in float32.
 HINTS = {"f32": EXACT, "int8": EXACT, "bf16": {"INFERENCE_PRECISION_HINT": "bf16"},
          "f16": {"INFERENCE_PRECISION_HINT": "f16"}}  # fmt: skip
@@ -61,7 +61,7 @@ def hints(target: Target) -> dict[str, Any]:
 
 def running(compiled: Any, tensor: Any = None) -> Run:
     """Return a `Run` over a compiled network, whose weights may stay in `tensor`."""
-    num_classes = compiled.output(0).shape[-1]
+    sizes = [output.shape[-1] for output in compiled.outputs]
     requests = threading.local()  # one infer request is busy while a thread uses it
     # The weights stay in the mapped file, which has to live as long as the run.
     alive = (compiled, tensor)
@@ -69,7 +69,9 @@ def running(compiled: Any, tensor: Any = None) -> Run:
     def run(pictures: NDArray[np.uint8], output: int) -> NDArray[np.float32]:
         if not hasattr(requests, "mine"):
             requests.mine = alive[0].create_infer_request()
-        answers = np.empty((len(pictures), num_classes), np.float32)
+        if output >= len(sizes):
+            raise EngineError("a graph of an earlier version: make it again (topfive quantize)")
+        answers = np.empty((len(pictures), sizes[output]), np.float32)
         for row, picture in zip(answers, pictures, strict=True):
             # Waiting in the thread that asked, not in a callback, lets errors reach it.
             requests.mine.start_async([picture[None]], share_inputs=True)
@@ -80,6 +82,7 @@ def running(compiled: Any, tensor: Any = None) -> Run:
     return Run(
         partial(run, output=PROBABILITIES),
         partial(run, output=LOGITS),
+        partial(run, output=FEATURES),
         # One request more than are computed at a time: none waits for the next picture.
         parallel=lambda: _num_requests(alive[0]) + 1,
     )

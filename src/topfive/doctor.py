@@ -17,7 +17,8 @@ from topfive.networks import NETWORKS
 from topfive.processes import run_module
 
 NEEDED = ("keras", "openvino", "numpy", "scipy", "pillow")
-EXTRAS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch", "pi-heif": "heic"}
+EXTRAS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch", "pi-heif": "heic",
+          "scikit-learn": "teach", "pydicom": "dicom"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,10 @@ def _folders() -> Iterator[Finding]:
         yield _folder("weights", folder, ", ".join(here) or "none yet")
     except WeightsError as error:
         yield Finding("weights", False, str(error))
-    compiled = list(blobs.folder().glob("*.blob"))
-    size = sum(file.stat().st_size for file in compiled) / 1e6
-    yield _folder("cache", blobs.folder(), f"{len(compiled)} compiled, {size:,.0f} MB")
+    compiled, known = (list(blobs.folder().glob(f"*.{end}")) for end in ("blob", "features"))
+    size = sum(file.stat().st_size for file in (*compiled, *known)) / 1e6
+    features = f", features of {len(known)}" if known else ""
+    yield _folder("cache", blobs.folder(), f"{len(compiled)} compiled{features}, {size:,.0f} MB")
     measured = list(records.folder().glob("*.json"))
     yield _folder("data", records.folder(), f"{len(measured)} networks measured")
 

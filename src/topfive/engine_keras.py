@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,15 @@ EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 class Run:
     """A network that answers: uint8 (n, size, size, 3) → float32 (n, classes).
 
-    A call returns probabilities, `logits` what the softmax makes them of. Both may be called
-    from several threads. Many pictures are answered fastest with `batch` of them a call and
-    as many calls at a time as `parallel` returns.
+    A call returns probabilities, `logits` what the softmax makes them of, and `features`
+    (n, features) what the last layer with weights is given. All may be called from several
+    threads. Many pictures are answered fastest with `batch` of them a call and as many calls
+    at a time as `parallel` returns.
     """
 
     answer: Answer
     logits: Answer
+    features: Answer
     batch: int = 1
     parallel: Callable[[], int] = lambda: 1
 
@@ -108,26 +110,26 @@ def start_keras(backend: str) -> Any:
 
 def running(model: Any) -> Run:
     """Return a `Run` over a model that `keras_models.build` made; safe to call from threads."""
-    from topfive import keras_models
-
     lock = threading.Lock()  # Keras traces at the first call, and OpenVINO's request is one
-    before_softmax = cache(partial(keras_models.logits, model))
 
-    def run(pictures: NDArray[np.uint8], find: Callable[[], Any]) -> NDArray[np.float32]:
+    def run(pictures: NDArray[np.uint8], output: int) -> NDArray[np.float32]:
         with lock, exact_predictions():
-            parts = [predict(find(), pictures[start : start + BATCH])
+            parts = [predict(model, pictures[start : start + BATCH])[output]
                      for start in range(0, len(pictures), BATCH)]  # fmt: skip
-        return np.concatenate(parts) if parts else np.empty((0, model.output_shape[-1]), np.float32)
+        size = model.outputs[output].shape[-1]
+        return np.concatenate(parts) if parts else np.empty((0, size), np.float32)
 
-    return Run(partial(run, find=lambda: model), partial(run, find=before_softmax), batch=BATCH)
+    answer, logits, features = (partial(run, output=output) for output in range(3))
+    return Run(answer, logits, features, batch=BATCH)
 
 
-def predict(model: Any, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return what a Keras model returns for a batch of pictures."""
+def predict(model: Any, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    """Return what each output of a Keras model returns for a batch of pictures."""
     # Some backends compile anew for each number of pictures: let there be few.
     missing = (1 << (len(pictures) - 1).bit_length()) - len(pictures)
     whole = np.pad(pictures, ((0, missing), (0, 0), (0, 0), (0, 0)))
-    return np.asarray(model.predict_on_batch(whole), np.float32)[: len(pictures)]
+    outputs = model.predict_on_batch(whole)
+    return [np.asarray(one, np.float32)[: len(pictures)] for one in outputs]
 
 
 @contextmanager

@@ -69,7 +69,7 @@ def load(
     graph: Path | None = None
     hashes: tuple[str, ...] = ()
     if precision == "int8":
-        graph, hashes = records.quantised(network.name, _checksum(network, file))
+        graph, hashes = records.quantised(network.name, weights.fingerprint(network, file) or "")
     target = blobs.Target(device, throughput, precision, hashes)
     reading = blobs.find(network, file, target)
     check_device(device, precision)  # imports OpenVINO while the file is read
@@ -99,6 +99,7 @@ def load(
     return Run(
         lambda pictures: ready()(pictures),
         lambda pictures: ready().logits(pictures),
+        lambda pictures: ready().features(pictures),
         parallel=lambda: ready().parallel(),
     )
 
@@ -126,10 +127,6 @@ def open_blob(
         reason = f"OpenVINO refuses it: {last_line(str(error))}"
         raise blobs.DamagedBlobError(f"{reading.file} ({reason})") from error
     return running(compiled, tensor)
-
-
-def _checksum(network: Network, file: Path | None) -> str:
-    return (weights.checksum_of(file) if file else weights.checksum(network)) or ""
 
 
 def _converted(
@@ -175,7 +172,7 @@ def _spawn(
     network: Network, held: weights.Held, target: blobs.Target, graph: Path | None, blob: Path
 ) -> None:
     request = {
-        "network": network.name,
+        "network": network.reference,
         "file": str(held.path.absolute()),
         "checksum": held.checksum,
         "target": asdict(target),

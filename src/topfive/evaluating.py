@@ -20,7 +20,8 @@ from topfive.evaluations import BEST, Comparison, Evaluation, Judgement, compare
 from topfive.ground_truth import GroundTruth
 from topfive.labels import top_predictions
 from topfive.memory import peak, reset_peak
-from topfive.networks import DEFAULT_NETWORK, Network, find_network
+from topfive.network_folders import find_network
+from topfive.networks import DEFAULT_NETWORK, Network
 from topfive.results import Failure
 from topfive.sources import Source
 
@@ -67,10 +68,11 @@ def evaluate(
         raise UsageError("name a network, a precision and a recipe")
     if len({card.name for card in cards}) > 1 and options.get("weights") is not None:
         raise UsageError("weights are those of one network; received several networks")
-    if len(sets := {card.labels for card in cards}) > 1:
-        raise UsageError(f"networks of one label set can be compared; received {', '.join(sets)}")
+    if len({labels.of(card) for card in cards}) > 1:
+        names = ", ".join(card.name for card in cards)
+        raise UsageError(f"networks with the same classes can be compared; received {names}")
     listener = listener or Listener()
-    found = ground_truth.read(folder, labels.load(cards[0].labels), truth, numbers)
+    found = ground_truth.read(folder, labels.of(cards[0]), truth, numbers)
     listener.found(found)
 
     def load(card: Network, precision: str, recipe: str) -> Classifier:

@@ -131,20 +131,19 @@ class Comparison:
 
     @property
     def titles(self) -> tuple[str, ...]:
-        """The evaluations' names, with the recipe where several have one name."""
-        counts = Counter(one.name for one in self.evaluations)
-        return tuple(_title(one, counts) for one in self.evaluations)
+        """The evaluations' names, with the network's folder or the recipe where several have
+        one name."""
+        return _titles(self.evaluations)
 
 
 def compare(
     source: str, layout: str, num_classes: int, evaluations: Sequence[Evaluation]
 ) -> Comparison:
     """Return the comparison of evaluations on the same pictures."""
-    counts = Counter(one.name for one in evaluations)
+    titles = _titles(evaluations)
     judged = [{one.source: one for one in evaluation.judgements} for evaluation in evaluations]
     pairs = tuple(
-        _pair(_title(evaluations[first], counts), _title(evaluations[second], counts),
-              judged[first], judged[second])
+        _pair(titles[first], titles[second], judged[first], judged[second])
         for first, second in combinations(range(len(evaluations)), 2)
     )  # fmt: skip
     differing = []
@@ -188,9 +187,19 @@ def remark(evaluation: Evaluation) -> str | None:
     )
 
 
-def _title(evaluation: Evaluation, counts: Counter[str]) -> str:
-    several = counts[evaluation.name] > 1
-    return f"{evaluation.name} {evaluation.recipe}" if several else evaluation.name
+def _titles(evaluations: Sequence[Evaluation]) -> tuple[str, ...]:
+    networks = {one.network.reference: one.network.name for one in evaluations}
+    named = Counter(networks.values())
+    names = [
+        one.name.replace(one.network.name, one.network.reference, 1)
+        if named[one.network.name] > 1 else one.name
+        for one in evaluations
+    ]  # fmt: skip
+    counts = Counter(names)
+    return tuple(
+        f"{name} {one.recipe}" if counts[name] > 1 else name
+        for name, one in zip(names, evaluations, strict=True)
+    )
 
 
 def _pair(

@@ -64,7 +64,7 @@ def find(
     """
     name = os.fsdecode(folder)
     try:
-        known = ground_truth.read(name, labels.load(network.labels), truth, numbers)
+        known = ground_truth.read(name, labels.of(network), truth, numbers)
         if known.unlabelled:
             log.info("%d of the files have no class and are left out", len(known.unlabelled))
         return known
@@ -99,11 +99,11 @@ def collect(
         squares = pool.map(lambda one: prepare(one[0], network.size, recipe, max_pixels), first)
         for prepared, (source, truth) in zip(squares, first, strict=True):
             square = prepared.square
-            if isinstance(square, PictureError):
-                listener.add(Failure(source.name, square.kind, str(square)))
-            else:
+            if isinstance(square, np.ndarray):
                 listener.add(None)
                 examples.append(Example(source.name, square, truth))
+            elif isinstance(square, PictureError):
+                listener.add(Failure(source.name, square.kind, str(square)))
     listener.end()
     return examples
 

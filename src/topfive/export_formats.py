@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from topfive import convert, engine_keras, export_onnx, self_test
 from topfive.networks import Network
@@ -83,7 +84,8 @@ def write_openvino(model: Any, network: Network, description: str, file: Path) -
 
     from topfive import keras_models
 
-    graph = convert.exported(keras_models.for_openvino(model, network))
+    turned = keras_models.answering(keras_models.for_openvino(model, network))
+    graph = convert.exported(turned)
     open_batch(graph)
     graph.input().get_tensor().set_names({PICTURE})
     graph.output().get_tensor().set_names({PROBABILITIES})
@@ -187,8 +189,13 @@ def open_keras(file: Path) -> Opened:
     """Open a Keras file in safe mode, on TensorFlow where that is installed."""
     backend = "tensorflow" if is_installed("tensorflow") else "openvino"
     keras = engine_keras.start_keras(backend)
-    run = engine_keras.running(keras.saving.load_model(file, compile=False, safe_mode=True))
-    return Opened(f"Keras {keras.__version__} on {backend}", enclosed(file), run)
+    model = keras.saving.load_model(file, compile=False, safe_mode=True)
+
+    def answer(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with engine_keras.exact_predictions():
+            return np.asarray(model.predict_on_batch(pictures), np.float32)
+
+    return Opened(f"Keras {keras.__version__} on {backend}", enclosed(file), answer)
 
 
 FORMATS = {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from topfive import engine_keras, networks, self_test, weights
+from topfive import engine_keras, network_folders, self_test, weights
 from topfive.errors import DamagedWeightsError, EngineError
 from topfive.export_formats import DESCRIPTION, FORMATS, Format, Opened
 from topfive.networks import Network
@@ -33,7 +33,7 @@ def write(format: Format, network: Network, file: Path, stamp: str) -> None:
     engine_keras.start_keras(format.backend)
     from topfive import keras_models
 
-    model = keras_models.build(network, file)
+    model = keras_models.answering(keras_models.build(network, file))
     if weights.stamp(file) != stamp:
         raise DamagedWeightsError(f"{file} changed while it was read")
     description = Path(DESCRIPTION).read_text("ascii")
@@ -71,7 +71,7 @@ def answer(request: dict[str, str]) -> dict[str, str]:
     """Do what `spawn` asks for."""
     # From here all names are plain, whatever the user's folders are called.
     os.chdir(request["folder"])
-    network, format = networks.find_network(request["network"]), FORMATS[request["format"]]
+    network, format = network_folders.find_network(request["network"]), FORMATS[request["format"]]
     if request["task"] == "write":
         write(format, network, Path(request["file"]), request["stamp"])
         return {}

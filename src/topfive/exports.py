@@ -33,6 +33,7 @@ from topfive import (
 from topfive.errors import EngineError, MissingExtraError, UsageError
 from topfive.export_formats import DESCRIPTION, FORMATS, Format
 from topfive.exporting import ANSWERS, BUILT, spawn
+from topfive.network_folders import check_weights
 from topfive.networks import Network, Recipe, check_choice
 
 WORK, LOCK = ".exporting-", "lock"  # folders of exports under way, and what tells that
@@ -79,12 +80,13 @@ def export(
     place = Place(Path(out), FORMATS[format])
     check_installed(format)
     place.check(force)
+    check_weights(network, file)
     if file is None:
         held = weights.Held(weights.checked(network, offline), weights.checksum(network) or "")
     else:
         held = weights.Held(file, weights.checksum_of(file))
     request = {
-        "network": network.name,
+        "network": network.reference,
         "format": format,
         "file": str(held.path.absolute()),
         "stamp": weights.stamp(held.path),
@@ -93,7 +95,8 @@ def export(
     # Two at a time and one alone, as `exporting.run`.
     expected = engine_openvino.load(network, file, offline=offline)(pictures)[[0, 1, 0]]
     log.info("exporting %s to %s ...", network.title, format)
-    told = json.dumps(describe(network, recipe or network.recipe, held.checksum, file is None))
+    known = network.taught.fingerprint if network.taught else held.checksum
+    told = json.dumps(describe(network, recipe or network.recipe, known, file is None))
     try:
         with working(place.out.parent) as work:
             (work / DESCRIPTION).write_text(told, "ascii")
@@ -123,14 +126,15 @@ def export(
 def describe(network: Network, recipe: Recipe, checksum: str, published: bool) -> dict[str, Any]:
     """Return what stands in an export, ready for JSON: with the same keys in every format.
 
-    `checksum` is the weight file's hash; whether it is the `published` one decides whose terms
-    hold.
+    `checksum` is the weights' hash, see `weights.fingerprint`; whether the file is the
+    `published` one decides whose terms hold.
     """
     side = network.size
     return {
         "topfive": __version__,
         "network": network.name,
         "title": network.title,
+        "backbone": network.taught.backbone if network.taught else None,
         "paper": network.paper,
         "weights": checksum,
         "licence": network.weights.licence if published else None,
@@ -139,7 +143,7 @@ def describe(network: Network, recipe: Recipe, checksum: str, published: bool) -
         "size": side,
         "recipe": {**asdict(recipe), "steps": steps(recipe, side)},
         "scaling": {**asdict(network.scaling), "inside": True},
-        "classes": [asdict(label) for label in labels.load(network.labels)],
+        "classes": [asdict(label) for label in labels.of(network)],
     }
 
 

@@ -27,7 +27,8 @@ WORTH = 0.02  # a more general statement is said only if it is this much more pr
 @dataclass(frozen=True)
 class Node:
     """A WordNet synset: a class or an ancestor of classes. `classes` are the indices of the
-    network's outputs under it, itself included."""
+    network's outputs under it, itself included. A class that is not WordNet's stands alone,
+    and `#` and its index for its id: `#1000`."""
 
     wnid: str
     name: str
@@ -37,21 +38,21 @@ class Node:
 
 @cache
 def load(labels: tuple[Label, ...]) -> dict[str, Node]:
-    """Return all nodes by their WordNet ids, for a network with these labels.
-
-    Raises:
-        UsageError: the labels are not WordNet's.
-    """
+    """Return all nodes by their WordNet ids, for a network with these labels."""
     text = files("topfive").joinpath("assets", ASSET).read_text("utf-8")
     lines = (line.split("\t") for line in text.splitlines()[1:])
     rows = {wnid: (name, tuple(filter(None, parents.split(",")))) for wnid, name, parents in lines}
     under: dict[str, set[int]] = {wnid: set() for wnid in rows}
     names = {label.wnid: label.name for label in labels}
+    mark, taken = "#", {_plain(label.name) for label in labels}
+    while any(f"{mark}{index}" in taken for index in range(len(labels))):
+        mark += "#"
+    own: dict[str, Node] = {}
     for index, label in enumerate(labels):
         if label.wnid not in rows:
-            raise UsageError(
-                f"the class {label.name!r} is not one of ImageNet's: this network has no hierarchy"
-            )
+            wnid = f"{mark}{index}"
+            own[wnid] = Node(wnid, label.name, (), (index,))
+            continue
         above = [label.wnid]
         while above:
             wnid = above.pop()
@@ -59,8 +60,18 @@ def load(labels: tuple[Label, ...]) -> dict[str, Node]:
                 under[wnid].add(index)
                 above += rows[wnid][1]
     # A class goes by its label, which tells apart what WordNet calls by one word.
-    return {wnid: Node(wnid, names.get(wnid, name), parents, tuple(sorted(under[wnid])))
-            for wnid, (name, parents) in rows.items()}  # fmt: skip
+    known = {wnid: Node(wnid, names.get(wnid, name), parents, tuple(sorted(under[wnid])))
+             for wnid, (name, parents) in rows.items() if under[wnid]}  # fmt: skip
+    return known | own
+
+
+def check(nodes: dict[str, Node]) -> None:
+    """Raise a `UsageError` if none of a network's classes is WordNet's."""
+    if not any(map(_is_wordnet, nodes)):
+        name = next(iter(nodes.values())).name
+        raise UsageError(
+            f"no class is one of ImageNet's (the first is {name!r}): this network has no hierarchy"
+        )
 
 
 def find_node(nodes: dict[str, Node], name: str) -> Node:
@@ -75,13 +86,12 @@ def find_node(nodes: dict[str, Node], name: str) -> Node:
     if len(found) == 1:
         return found[0]
     if found:
-        several = "; ".join(
-            f"{node.wnid} (a kind of {_parent_names(nodes, node)})" for node in found
-        )
-        raise UsageError(f"{name!r} is several things: {several}. Name one by its WordNet id")
+        several = "; ".join(f"{node.wnid} ({_kind(nodes, node)})" for node in found)
+        raise UsageError(f"{name!r} is several things: {several}. Name one by its id")
     close = difflib.get_close_matches(wanted, [_plain(node.name) for node in nodes.values()], n=3)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
-    raise UsageError(f"{name!r} is neither a class of ImageNet nor above one.{hint}")
+    whose = "ImageNet" if all(map(_is_wordnet, nodes)) else "this network"
+    raise UsageError(f"{name!r} is neither a class of {whose} nor above one.{hint}")
 
 
 def probability(node: Node, probabilities: NDArray[np.float32]) -> float:
@@ -93,10 +103,17 @@ def state(nodes: dict[str, Node], probabilities: NDArray[np.float32]) -> tuple[S
     """Return what can be said of a picture, from the general to the specific.
 
     The last is the most specific that is `LIKELY`; each one before it is the next more
-    general that is by `WORTH` more probable, until one is `SURE`.
+    general that is by `WORTH` more probable, until one is `SURE`. Nothing is said where
+    nothing is likely, which classes that are not WordNet's make possible.
+
+    Raises:
+        UsageError: see `check`.
     """
+    check(nodes)
     sums = {wnid: probability(node, probabilities) for wnid, node in nodes.items()}
     likely = [node for wnid, node in nodes.items() if sums[wnid] >= LIKELY]
+    if not likely:
+        return ()
     said = [min(likely, key=lambda node: _specific(nodes, node))]
     for node in sorted(_above(nodes, said[0]), key=lambda node: _specific(nodes, node)):
         last = sums[said[-1].wnid]
@@ -132,8 +149,14 @@ def _depth(nodes: dict[str, Node], node: Node) -> int:
     return 1 + max((_depth(nodes, nodes[parent]) for parent in node.parents), default=0)
 
 
-def _parent_names(nodes: dict[str, Node], node: Node) -> str:
-    return " and ".join(nodes[parent].name for parent in node.parents)
+def _kind(nodes: dict[str, Node], node: Node) -> str:
+    if not _is_wordnet(node.wnid):
+        return "a class of its own"
+    return f"a kind of {' and '.join(nodes[parent].name for parent in node.parents)}"
+
+
+def _is_wordnet(wnid: str) -> bool:
+    return not wnid.startswith("#")
 
 
 def _plain(name: str) -> str:

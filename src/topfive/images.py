@@ -16,23 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from topfive import dicom, dicom_display
 from topfive.errors import PictureError
 from topfive.formats import MAX_SCANS, count_scans, open_picture
 from topfive.networks import Recipe
-from topfive.pixels import to_8_bits, to_rgb
+from topfive.pixels import is_deep, to_8_bits, to_rgb
 from topfive.sources import MAX_PIXELS
 
-__all__ = [
-    "MAX_PIXELS",
-    "MAX_SCANS",
-    "allow_pixels",
-    "count_scans",
-    "decode",
-    "fit",
-    "from_array",
-    "from_image",
-    "to_rgb",
-]
+__all__ = ["MAX_PIXELS", "allow_pixels", "decode", "fit", "from_array", "from_image"]
 
 # ImageNet's mean colour: what the networks see as nothing.
 MEAN_COLOUR = (124, 117, 104)
@@ -45,7 +36,9 @@ STRIP = 64
 # photographs enlarged to this limit, with a camera's noise and without; `tests` repeat some.
 DRAFT = 4
 
-_PASS_OVER = ("ignore", None, Warning, re.compile(r"(PIL|pi_heif)\b"), 0)
+Window = tuple[float, float]
+
+_PASS_OVER = ("ignore", None, Warning, re.compile(r"(PIL|pi_heif|pydicom)\b"), 0)
 
 
 def allow_pixels(max_pixels: int) -> None:
@@ -54,21 +47,26 @@ def allow_pixels(max_pixels: int) -> None:
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels)
 
 
-def decode(data: bytes, max_pixels: int = MAX_PIXELS, keras: bool = False) -> Image.Image:
+def decode(
+    data: bytes, max_pixels: int = MAX_PIXELS, keras: bool = False, window: Window | None = None
+) -> Image.Image:
     """Return the picture in `data` as RGB, upright, transparency over white.
 
     Of several (animations, pages, layers) it is the first, or the one the file puts first.
-    With `keras` as Keras's `load_img` does it: only `convert("RGB")`.
+    With `keras` as Keras's `load_img` does it: only `convert("RGB")`. A `window` tells the
+    values that become black and white in grey of more than 8 bits (see `pixels.to_rgb`), with
+    `keras` too, and in DICOM (see `dicom_display.to_picture`), which Keras does not read.
 
     Raises:
         PictureError: empty, not a picture, broken, too large (in pixels or JPEG scans).
     """
-    return decode_with_size(data, max_pixels, keras)[0]
+    return decode_with_size(data, max_pixels, keras, window=window)[0]
 
 
 def decode_with_size(
-    data: bytes, max_pixels: int = MAX_PIXELS, keras: bool = False, draft: int | None = None
-) -> tuple[Image.Image, tuple[int, int]]:
+    data: bytes, max_pixels: int = MAX_PIXELS, keras: bool = False, draft: int | None = None,
+    window: Window | None = None,
+) -> tuple[Image.Image, tuple[int, int]]:  # fmt: skip
     """Return what `decode` does, and the whole picture's width and height.
 
     With `draft` a JPEG may be decoded at a half, a quarter or an eighth of its size, as long
@@ -81,6 +79,9 @@ def decode_with_size(
     if data[:2] == b"\xff\xd8" and count_scans(data) > MAX_SCANS:
         raise PictureError("too-large", f"a JPEG with over {MAX_SCANS} scans is refused")
     allow_pixels(max_pixels)
+    if dicom.is_dicom(data):
+        picture = _from_dicom(data, max_pixels, window)
+        return picture, picture.size
     with _guarded("broken", "broken or cut off", max_pixels):
         picture = open_picture(data)
     whole = picture.size
@@ -92,7 +93,7 @@ def decode_with_size(
             part = next((part for part in parts if min(whole) >= part * draft), 1)
             picture.draft(None, (whole[0] // part, whole[1] // part))
     drafted = picture.size
-    upright = from_image(picture, max_pixels, keras)
+    upright = from_image(picture, max_pixels, keras, window)
     if drafted == whole:
         return upright, upright.size
     return upright, whole if upright.size == drafted else (whole[1], whole[0])
@@ -106,8 +107,9 @@ def draft_side(size: int, recipe: Recipe) -> int | None:
 
 
 def from_image(
-    picture: Image.Image, max_pixels: int = MAX_PIXELS, keras: bool = False
-) -> Image.Image:
+    picture: Image.Image, max_pixels: int = MAX_PIXELS, keras: bool = False,
+    window: Window | None = None,
+) -> Image.Image:  # fmt: skip
     """Return a Pillow picture as upright RGB (itself where it is that already); see `decode`."""
     allow_pixels(max_pixels)
     _check_size(picture.size, max_pixels)
@@ -115,16 +117,20 @@ def from_image(
         picture.load()
     _check_size(picture.size, max_pixels)  # an icon's size is known only now
     with _guarded("unsupported", f"pixels of mode {picture.mode} cannot be read", max_pixels):
-        if keras:
+        if keras and not (window and is_deep(picture)):
             return picture if picture.mode == "RGB" else picture.convert("RGB")
-        return to_rgb(picture, _orientation(picture))
+        return to_rgb(picture, 1 if keras else _orientation(picture), window)
 
 
-def from_array(array: NDArray[Any], max_pixels: int = MAX_PIXELS) -> Image.Image:
+def from_array(
+    array: NDArray[Any], max_pixels: int = MAX_PIXELS, window: Window | None = None
+) -> Image.Image:
     """Return an array as an RGB picture.
 
     `array` is (height, width), or (height, width, channels) with 1 (grey), 2 (grey and
     alpha), 3 (RGB) or 4 (RGBA) channels: uint8 0..255, uint16 0..65535, float 0..1 or bool.
+    With a `window` floats and integers of more than 8 bits may be any, of Hounsfield units
+    say; what becomes black and white is told in the array's own values. Alpha stays as it is.
 
     Raises:
         PictureError: another shape, type or range; too large.
@@ -140,7 +146,7 @@ def from_array(array: NDArray[Any], max_pixels: int = MAX_PIXELS) -> Image.Image
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     with _guarded("unsupported", "the array cannot be read", max_pixels):
-        return to_rgb(Image.fromarray(np.ascontiguousarray(to_8_bits(array))))
+        return to_rgb(Image.fromarray(np.ascontiguousarray(to_8_bits(array, window))))
 
 
 def fit(picture: Image.Image, size: int, recipe: Recipe) -> NDArray[np.uint8]:
@@ -168,6 +174,15 @@ def fit(picture: Image.Image, size: int, recipe: Recipe) -> NDArray[np.uint8]:
     else:
         square = _resize(picture, (size, size), filter)
     return np.array(square)
+
+
+def _from_dicom(data: bytes, max_pixels: int, window: Window | None) -> Image.Image:
+    with _guarded("broken", "broken or cut off", max_pixels):
+        header = dicom.open_header(data)
+        size = header.size
+    _check_size(size, max_pixels)
+    with _guarded("broken", "broken or cut off", max_pixels):
+        return to_rgb(dicom_display.to_picture(header, window))
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from topfive import downloads, weights
+from topfive import downloads, storage, weights
 from topfive.errors import WeightsError
 from topfive.networks import Network
 
@@ -35,7 +35,7 @@ def incoming(network: Network) -> Iterator[Path]:
     """Yield a private path beside the file's place; what is left there is deleted."""
     target = weights.path(network)
     part = target.with_name(f"{target.name}.{os.getpid()}.import")
-    with weights.storing(target):
+    with storage.storing(target):
         try:
             yield part
         finally:
@@ -61,7 +61,7 @@ def check(file: Path, network: Network, name: str) -> None:
 
 def put(part: Path, network: Network) -> None:
     """Move a checked file to its place; where no hash is published, pin this one."""
-    with weights.lock(weights.path(network)):
+    with storage.lock(weights.path(network)):
         part.replace(weights.path(network))
         if weights.checksum(network) is None:
             weights.pin(network)

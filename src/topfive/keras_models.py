@@ -9,14 +9,15 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from topfive import deep_compression, weight_formats
+from topfive import deep_compression, heads, weight_formats
 from topfive.errors import WeightsError
 from topfive.networks import Network
 from topfive.weight_formats import HDF5_MAGIC, ZIP_MAGIC
@@ -25,16 +26,26 @@ _PATCHING = threading.RLock()
 
 
 def build(network: Network, weights: Path) -> Any:
-    """Return a Keras model: uint8 RGB (n, size, size, 3) → float32 (n, classes).
+    """Return a Keras model: uint8 RGB (n, size, size, 3) → float32 (n, classes) probabilities,
+    (n, classes) logits, and (n, features) features, what the last layer with weights is given.
 
-    The scaling is the first layers of the graph, the softmax its last; see `logits`.
+    The scaling is the first layers of the graph.
 
     Raises:
         WeightsError: the file cannot be read or does not fit the network.
     """
-    body = _body(network, "channels_last")
-    load_weights(body, weights)
-    return _with_probabilities(with_scaling(body, network))
+    return _with_outputs(filled(network, weights), network)
+
+
+def filled(network: Network, weights: Path) -> Any:
+    """Return a network's Keras model from prepared pixels to logits, with the weights in a file;
+    where that holds none for its last layer, these are zero.
+
+    Raises: see `build`.
+    """
+    body = bare(network, "channels_last")
+    load_weights(features(body) if network.taught and network.taught.tuned else body, weights)
+    return body
 
 
 def for_openvino(model: Any, network: Network) -> Any:
@@ -45,29 +56,70 @@ def for_openvino(model: Any, network: Network) -> Any:
     """
     if not network.channels_first:
         return model
-    body = _body(network, "channels_first")
-    for variable, known in zip(body.weights, model.weights, strict=True):
+    turned = _with_outputs(bare(network, "channels_first"), network)
+    for variable, known in zip(turned.weights, model.weights, strict=True):
         variable.assign(known)
-    _finish(body)
-    return _with_probabilities(with_scaling(body, network))
+    _finish(turned)
+    return turned
 
 
-def logits(model: Any) -> Any:
-    """Return a model that shares the weights of one that `build` made and ends before its
-    softmax: uint8 RGB (n, size, size, 3) → float32 (n, classes), of any size."""
+def answering(model: Any) -> Any:
+    """Return a model that shares the weights of one that `build` made and returns the
+    probabilities alone."""
     import keras
 
-    return keras.Model(model.input, model.layers[-1].input, name=model.name + "_logits")
+    return keras.Model(model.input, model.outputs[0], name=model.name)
 
 
-def _with_probabilities(model: Any) -> Any:
+def features(body: Any) -> Any:
+    """Return a model that shares a network's layers up to its last one with weights: the same
+    input → float32 (n, features), averaged over the picture where they have places in it."""
     import keras
 
-    answers = keras.layers.Softmax(name="probabilities")(model.output)
-    return keras.Model(model.input, answers, name=model.name)
+    last = [layer for layer in body.layers if layer.weights][-1]
+    found = last.input
+    if len(found.shape) == 4:
+        form = last.data_format
+        found = keras.layers.GlobalAveragePooling2D(form, name="features")(found)
+    return keras.Model(body.input, found, name=body.name)
 
 
-def _body(network: Network, data_format: str) -> Any:
+def with_head(before: Any, old: Any, head: NDArray[np.float32]) -> Any:
+    """Return the logits of classes that a `head` tells by (n, features) features `before` it:
+    (features + 1, classes), the last row is added. Of the classes before, with the logits
+    `old` or None, the best stays the best: the head's are beside the logarithm of 1.
+    """
+    import keras
+
+    with without_initial_values():
+        layer = keras.layers.Dense(head.shape[1], name="head")
+        own = layer(before)
+    layer.set_weights([head[:-1], head[-1]])
+    if old is None:
+        return own
+    known = keras.layers.Activation("log_softmax", name="known")(old)
+    return keras.layers.Concatenate(name="extended")([known, own])
+
+
+def _with_outputs(body: Any, network: Network) -> Any:
+    """Return a body with its scaling before it and with all that `build` returns after it."""
+    import keras
+
+    before = features(body)
+    answers = body.output
+    if network.taught:
+        head = heads.read(network, before.output_shape[-1])
+        answers = with_head(before.output, answers if network.taught.extends else None, head)
+    inner = keras.Model(body.input, [answers, before.output], name=body.name)
+    pictures = with_scaling(inner, network)
+    logits, found = pictures.outputs
+    probabilities = keras.layers.Softmax(name="probabilities")(logits)
+    return keras.Model(pictures.input, [probabilities, logits, found], name=pictures.name)
+
+
+def bare(network: Network, data_format: str, initial_values: bool = False) -> Any:
+    """Return a network's Keras model from prepared pixels to logits, all its weights zero or,
+    with `initial_values`, as Keras draws them."""
     import keras
 
     # ~/.keras/keras.json may say otherwise; the weights are float32.
@@ -75,7 +127,7 @@ def _body(network: Network, data_format: str) -> Any:
     module, _, builder = network.builder.partition(":")
     keras.config.set_image_data_format(data_format)
     try:
-        with without_initial_values():
+        with nullcontext() if initial_values else without_initial_values():
             build = getattr(importlib.import_module(module), builder)
             return build(weights=None, classifier_activation=None)
     finally:
@@ -173,8 +225,12 @@ def _load_hdf5(model: Any, file: Path) -> None:
 
 
 def _finish(model: Any) -> None:
+    import keras
+
     for layer in model.layers:
-        if hasattr(layer, "finalize_state"):  # Normalization computes with copies
+        if isinstance(layer, keras.Model):
+            _finish(layer)
+        elif hasattr(layer, "finalize_state"):  # Normalization computes with copies
             layer.finalize_state()
 
 

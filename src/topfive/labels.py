@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from topfive.errors import UsageError
+from topfive.networks import Network, find_published
 from topfive.results import Prediction
 
 if TYPE_CHECKING:
@@ -45,6 +46,20 @@ def load(label_set: str) -> tuple[Label, ...]:
     """
     rows = (line.split("\t") for line in read_text(label_set).splitlines()[1:])
     return tuple(Label(wnid, name) for _, wnid, name in rows)
+
+
+def of(network: Network) -> tuple[Label, ...]:
+    """Return the labels of a network in the order of its outputs.
+
+    A class of its own that is named by one of ImageNet's WordNet ids is that class.
+    """
+    if network.taught is None:
+        return load(network.labels)
+    known = {label.wnid: label for label in load("imagenet")}
+    own = tuple(known.get(name, Label("", name)) for name in network.taught.classes)
+    if not network.taught.extends:
+        return own
+    return load(find_published(network.taught.backbone).labels) + own
 
 
 def top_predictions(

@@ -11,8 +11,9 @@ Depth counts the weight layers (convolutions and dense layers) on the longest pa
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from topfive.errors import UnknownNetworkError, UsageError
 
@@ -40,17 +41,20 @@ class Recipe:
     `stretch` takes the whole picture, `crop` brings the short side to `short_side` and
     cuts out the centre, `pad` keeps the shape and fills up with ImageNet's mean colour.
     `keras_decoding` reads as Keras's `load_img` does: no EXIF orientation, transparency
-    dropped, 16 bits clipped.
+    dropped, 16 bits clipped unless there is a window. `window` are the values that become
+    black and white in pictures of more than 8 bits.
     """
 
     fit: str
     filter: str
     short_side: int
     keras_decoding: bool = False
+    window: tuple[float, float] | None = None
 
     def __str__(self) -> str:
         fit = f"crop-{self.short_side}" if self.fit == "crop" else self.fit
-        return f"{fit}-{self.filter}" + ("-keras" if self.keras_decoding else "")
+        window = "-window{:.15g}..{:.15g}".format(*self.window) if self.window else ""
+        return f"{fit}-{self.filter}{window}" + ("-keras" if self.keras_decoding else "")
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,33 @@ class WeightFile:
 
 
 @dataclass(frozen=True)
+class Taught:
+    """What was learned in a folder on top of a published network, its `backbone`.
+
+    `classes` are its own, in the order of its outputs; with `extends` they come after the
+    backbone's. `head` names the file of the layer that tells them by the backbone's features,
+    and `body` that of the weights before it, None where they are the backbone's; with `tuned`
+    that file holds no classifier of its own. `fingerprint` (`sha256:…`) names all that the
+    answers depend on.
+    """
+
+    folder: str
+    backbone: str
+    classes: tuple[str, ...]
+    extends: bool
+    head: str
+    body: str | None
+    tuned: bool
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class Network:
     """A network's card. `builder` is `module:function`; `size` is in pixels; `top1` and
     `top5` are the published accuracies in percent on ImageNet's 50,000 validation pictures
     (None: not published), `published` how they were measured. `channels_first`: Keras can
     build it so, with the same answers; `large_dense`: most of its weights are in dense
-    layers."""
+    layers; `taught`: it has classes of its own, see `network_folders`."""
 
     name: str
     title: str
@@ -95,6 +120,12 @@ class Network:
     channels_first: bool = True
     large_dense: bool = False
     published: str = "Keras, single centre crop"
+    taught: Taught | None = None
+
+    @property
+    def reference(self) -> str:
+        """What finds this card again: its name, or its folder."""
+        return self.taught.folder if self.taught else self.name
 
 
 # Source: keras.applications.imagenet_utils.preprocess_input, modes caffe, tf and torch.
@@ -243,7 +274,7 @@ NETWORKS: dict[str, Network] = {
 DEFAULT_NETWORK = "vgg16"
 
 
-def find_network(name: str) -> Network:
+def find_published(name: str) -> Network:
     """Return the card with that name or alias; upper and lower case, `-` and `_` are one.
 
     Raises:
@@ -265,21 +296,28 @@ def _plain(name: str) -> str:
 
 
 def choose_recipe(
-    network: Network, name: str = "default", fit: str | None = None, filter: str | None = None
-) -> Recipe:
-    """Return the card's recipe, or Keras's (`tutorial`), with `fit` and `filter` overridden.
+    network: Network, name: str = "default", fit: str | None = None, filter: str | None = None,
+    window: tuple[float, float] | None = None,
+) -> Recipe:  # fmt: skip
+    """Return the card's recipe, or Keras's (`tutorial`), with what is given overridden.
 
     Raises:
-        UsageError: one of them is unknown.
+        UsageError: one of them is unknown, or the window's ends are not in order.
     """
+    if window is not None and not 0 < window[1] - window[0] < math.inf:
+        low, high = window
+        raise UsageError(f"a window is a lower and a higher value; received {low:g} and {high:g}")
     check_choice("recipe", name, RECIPES)
     check_choice("fit", fit, (None, *FITS))
     check_choice("filter", filter, (None, *FILTERS))
     recipe = network.recipe
     if name == "tutorial":
         recipe = Recipe("stretch", "nearest", recipe.short_side, keras_decoding=True)
-    return Recipe(
-        fit or recipe.fit, filter or recipe.filter, recipe.short_side, recipe.keras_decoding
+    return replace(
+        recipe,
+        fit=fit or recipe.fit,
+        filter=filter or recipe.filter,
+        window=window or network.recipe.window,
     )
 
 

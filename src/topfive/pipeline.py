@@ -15,8 +15,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive.errors import PictureError
-from topfive.preparation import Prepared, Response
+from topfive.preparation import Found, Prepared, Response
 from topfive.results import Failure
 from topfive.sources import Source
 
@@ -114,17 +113,19 @@ def respond(
 ) -> list[Response]:
     """Return a network's response to each picture; `run` takes all of them at once."""
     start = perf_counter()
-    squares = [one.square for one in prepared if not isinstance(one.square, PictureError)]
+    squares = [one.square for one in prepared if isinstance(one.square, np.ndarray)]
     answers = iter(run(np.stack(squares)) if squares else ())
     seconds = (perf_counter() - start) / max(1, len(squares))
-    return [
-        Response(
-            Failure(one.source.name, one.square.kind, str(one.square)),
-            1e3 * one.seconds, one.sha256, one.width, one.height,
-        )
-        if isinstance(one.square, PictureError)
-        else Response(
-            next(answers), 1e3 * (one.seconds + seconds), one.sha256, one.width, one.height
-        )
-        for one in prepared
-    ]  # fmt: skip
+
+    def response(one: Prepared) -> Response:
+        spent, values = one.seconds, one.square
+        found: NDArray[np.float32] | Failure
+        if isinstance(values, np.ndarray):
+            spent, found = spent + seconds, next(answers)
+        elif isinstance(values, Found):
+            found = values.values
+        else:
+            found = Failure(one.source.name, values.kind, str(values))
+        return Response(found, 1e3 * spent, one.sha256, one.width, one.height)
+
+    return list(map(response, prepared))

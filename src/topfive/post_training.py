@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive import blobs, convert, devices, networks, records
+from topfive import blobs, convert, devices, network_folders, networks, records
 from topfive.errors import (
     MissingExtraError,
 )
@@ -59,7 +59,6 @@ def quantise(
         model = convert.checked_model(network, file, checksum, pool)
     graph = convert.exported(keras_models.for_openvino(model, network))
     del model
-    convert.add_logits(graph)
     fold(graph)
     settings = {
         "subset_size": len(pictures),
@@ -137,7 +136,7 @@ def check_installed() -> None:
 def answer(request: dict[str, Any]) -> None:
     """Do what `quantisation` asks for."""
     quantise(
-        networks.find_network(request["network"]),
+        network_folders.find_network(request["network"]),
         Path(request["file"]),
         request["checksum"],
         np.load(request["pictures"], allow_pickle=False),

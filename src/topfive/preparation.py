@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -20,12 +21,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Found:
+    """What an earlier run kept of a picture: a network's output, the width and the height."""
+
+    values: NDArray[np.float32]
+    width: int
+    height: int
+
+
+Known = Callable[[str], Found | None]
+
+
+@dataclass(frozen=True)
 class Prepared:
     """A source that was read: the network's square, uint8 (size, size, 3), or what was in
-    the way; the hash of its bytes, its width and height, the seconds that were spent."""
+    the way, or what is known of it already; the hash of its bytes, its width and height, the
+    seconds that were spent."""
 
     source: Source
-    square: NDArray[np.uint8] | PictureError
+    square: NDArray[np.uint8] | PictureError | Found
     sha256: str | None
     width: int | None
     height: int | None
@@ -46,18 +60,23 @@ class Response:
 
 
 def prepare(
-    source: Source, size: int, recipe: Recipe, max_pixels: int, draft: bool = False
-) -> Prepared:
-    """Read a source and bring it to the network's square; see `decode` for `draft`."""
+    source: Source, size: int, recipe: Recipe, max_pixels: int, draft: bool = False,
+    known: Known | None = None,
+) -> Prepared:  # fmt: skip
+    """Read a source and bring it to the network's square, unless what `known` returns for the
+    sha256 of its bytes spares that; see `decode` for `draft`."""
     from topfive import images
 
     start = perf_counter()
     sha256 = width = height = None
-    square: NDArray[np.uint8] | PictureError
+    square: NDArray[np.uint8] | PictureError | Found
     try:
         content = source.read()
         if isinstance(content, bytes):
             sha256 = hashlib.sha256(content).hexdigest()
+            if known and (found := known(sha256)):
+                spent = perf_counter() - start
+                return Prepared(source, found, sha256, found.width, found.height, spent)
         side = images.draft_side(size, recipe) if draft else None
         picture, (width, height) = decode(content, recipe, max_pixels, side)
         square = images.fit(picture, size, recipe)
@@ -69,8 +88,9 @@ def prepare(
 def decode(
     content: object, recipe: Recipe, max_pixels: int, draft: int | None = None
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Return what `Source.read` returned as the recipe reads it, RGB and upright, and the
-    width and height of the whole picture; for `draft` see `images.decode_with_size`.
+    """Return what `Source.read` returned as the recipe reads it, its window included, RGB and
+    upright, and the width and height of the whole picture; for `draft` see
+    `images.decode_with_size`.
 
     Raises:
         PictureError: it cannot be read.
@@ -79,12 +99,13 @@ def decode(
 
     from topfive import images
 
+    keras, window = recipe.keras_decoding, recipe.window
     if isinstance(content, bytes):
-        return images.decode_with_size(content, max_pixels, recipe.keras_decoding, draft)
+        return images.decode_with_size(content, max_pixels, keras, draft, window)
     if isinstance(content, Image.Image):
-        picture = images.from_image(content, max_pixels, recipe.keras_decoding)
+        picture = images.from_image(content, max_pixels, keras, window)
     elif isinstance(content, np.ndarray):
-        picture = images.from_array(content, max_pixels)
+        picture = images.from_array(content, max_pixels, window)
     else:
         raise PictureError(
             "unsupported",

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -59,6 +60,49 @@ def ask(module: str, request: Mapping[str, Any]) -> Any:
     if "kind" not in told:
         return told["answer"]
     raise getattr(errors, told["kind"], ChildError)(told["message"])
+
+
+def listen(module: str, request: Mapping[str, Any], hear: Callable[[dict[str, Any]], None]) -> Any:
+    """Do what `ask` does, and let `hear` have what is told on the way: objects with an `event`,
+    each a line of JSON on its output. Its input is open for as long as somebody listens.
+
+    Raises: what `ask` does, and what `hear` does, which ends the process.
+    """
+    source = str(Path(__file__).parents[1])
+    path = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
+    command = [sys.executable, "-P", "-m", module, json.dumps(request)]
+    with tempfile.TemporaryFile("w+", errors="replace") as said:
+        process = subprocess.Popen(
+            command, env={**os.environ, "PYTHONPATH": path}, text=True, errors="replace",
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
+        )  # fmt: skip
+        told: dict[str, Any] = {}
+        try:
+            for line in process.stdout or ():
+                try:
+                    found = json.loads(line)
+                except ValueError:  # a library's own words
+                    continue
+                if isinstance(found, dict) and "event" in found:
+                    hear(found)
+                elif isinstance(found, dict):
+                    told = found
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            process.communicate()
+        if "answer" in told:
+            return told["answer"]
+        if "kind" in told:
+            raise getattr(errors, told["kind"], ChildError)(told["message"])
+        said.seek(0)
+        last = last_line(said.read()) or f"its process ended with {process.returncode}"
+        if process.returncode < 0:
+            last = (
+                f"its process was killed, by signal {-process.returncode}; is there memory for it?"
+            )
+        raise ChildError(last)
 
 
 def serve(answer: Callable[[dict[str, Any]], Any]) -> int:

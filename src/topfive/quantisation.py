@@ -37,6 +37,7 @@ from topfive.errors import (
     UsageError,
 )
 from topfive.examples import Listener
+from topfive.network_folders import check_weights
 from topfive.networks import PRECISIONS, Network, Recipe, check_choice
 from topfive.processes import ChildError, ask
 
@@ -117,7 +118,9 @@ def lower(
     devices.check_device(device, precision)
     if precision == QUANTISED:
         post_training.check_installed()
+    check_weights(network, file)
     held = weights.Held(file, weights.checksum_of(file)) if file else weights.held(network, offline)
+    known = network.taught.fingerprint if network.taught else held.checksum
     found = examples.find(folder, network, truth, numbers)
     chosen = examples.collect(found, network, recipe, pictures, max_pixels, listener or Listener())
     calibrating, others = examples.split(chosen, precision == QUANTISED, os.fsdecode(folder))
@@ -129,7 +132,7 @@ def lower(
         )
 
     exact = load()
-    with working(records.path(network.name, held.checksum)) as work:
+    with working(records.path(network.name, known)) as work:
         if precision == QUANTISED:
             squares, _ = examples.arrays(calibrating)
             made = quantise(network, held, squares, all_layers, work / "graph")
@@ -148,7 +151,7 @@ def lower(
             network.name, precision, str(recipe), device, len(calibrating), measurement,
             made.sizes if made else None, made.layers if made else None,
         )  # fmt: skip
-        store(lowered, held.checksum, made)
+        store(lowered, known, made)
     return lowered
 
 
@@ -189,7 +192,7 @@ def quantise(
     squares = folder.with_name("pictures.npy")
     np.save(squares, pictures)
     request = {
-        "network": network.name,
+        "network": network.reference,
         "file": str(held.path.absolute()),
         "checksum": held.checksum,
         "pictures": str(squares.absolute()),

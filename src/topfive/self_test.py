@@ -81,7 +81,7 @@ def answers(backend: str, device: str | None = None) -> NDArray[np.float32]:
         TopfiveError: the backend or the device does not work.
     """
     from topfive.classifier import ENGINES
-    from topfive.networks import find_network
+    from topfive.network_folders import find_network
 
     network = find_network(NETWORK)
     with tempfile.TemporaryDirectory(prefix="topfive-") as folder:

@@ -18,7 +18,8 @@ from topfive import blobs, memory, processes, records, weights
 from topfive.classifier import ENGINES
 from topfive.engine_keras import Run
 from topfive.errors import EngineError
-from topfive.networks import Network, find_network
+from topfive.network_folders import find_network
+from topfive.networks import Network
 from topfive.processes import ChildError
 
 TIMED = 10  # answers, at least; pictures are answered again where there are fewer
@@ -54,8 +55,8 @@ class Setting:
             return None
         hashes: tuple[str, ...] = ()
         if self.precision == "int8":
-            known = weights.checksum_of(self.file) if self.file else content
-            hashes = records.quantised(network.name, known)[1]
+            known = weights.fingerprint(network, self.file)
+            hashes = records.quantised(network.name, known or "")[1]
         device = (self.device or blobs.DEFAULT_DEVICE).upper()
         target = blobs.Target(device, precision=self.precision, graph=hashes)
         file = blobs.path(blobs.identity(network, content, target))
@@ -89,7 +90,7 @@ def ask(network: Network, setting: Setting, squares: Path) -> Answers:
     """
     answers = squares.with_suffix(".answers")
     plain = asdict(setting) | {"file": setting.file and str(setting.file)}
-    request = {"network": network.name, "squares": str(squares), "answers": str(answers),
+    request = {"network": network.reference, "squares": str(squares), "answers": str(answers),
                "setting": plain}  # fmt: skip
     try:
         told = processes.ask("topfive.solo", request)

@@ -9,14 +9,13 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from topfive import downloads
 from topfive.errors import DownloadError, WeightsError
 from topfive.networks import Network
+from topfive.storage import lock, storing
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
@@ -40,6 +39,8 @@ def folder() -> Path:
 
 def path(network: Network) -> Path:
     """Return where the network's weight file is, or would be."""
+    if network.taught and network.taught.body:
+        return Path(network.taught.folder) / network.taught.body
     return folder() / network.weights.name
 
 
@@ -60,6 +61,18 @@ def checksum(network: Network) -> str | None:
         return None
     pinned = re.match(r"[0-9a-f]{64}\b", text)
     return f"sha256:{pinned[0]}" if pinned else None
+
+
+def fingerprint(network: Network, file: Path | None = None) -> str | None:
+    """Return the hash that names the weights which the network computes with, those in `file`
+    or its own, or None where these are not known yet. Of a taught one it names its head, too.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    if network.taught:
+        return network.taught.fingerprint
+    return checksum_of(file) if file else checksum(network)
 
 
 def held(network: Network, offline: bool = False) -> Held:
@@ -86,6 +99,9 @@ def fetch(network: Network, offline: bool = False, again: bool = False) -> Held:
     target = path(network)
     if target.is_file() and not again:
         return held(network)
+    if network.taught and network.taught.body:
+        how = "damaged" if target.is_file() else "missing"
+        raise WeightsError(f"{target} is {how}, and nowhere else: teach the network again")
     if offline:
         raise WeightsError(_by_hand(network, "--offline forbids fetching it"))
     try:
@@ -201,34 +217,6 @@ def unpin(network: Network) -> str:
         "\n  That hash is of the file that came first, for its publisher gives none. "
         f"To forget it: topfive weights remove {network.name}"
     )
-
-
-@contextmanager
-def storing(target: Path) -> Iterator[None]:
-    """Make the folder; turn what the file system refuses into a `WeightsError`."""
-    try:
-        if not target.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise WeightsError(f"cannot store {target}: {error.strerror or error}") from error
-
-
-@contextmanager
-def lock(target: Path) -> Iterator[None]:
-    """Hold the file's place against all other processes and threads."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(target.with_name(f".{target.name}.lock"))
-    try:
-        lock.acquire(timeout=1)
-    except Timeout:
-        print(f"topfive: another process is fetching {target.name}; waiting", file=sys.stderr)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _by_hand(network: Network, reason: str) -> str:

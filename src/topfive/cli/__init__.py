@@ -23,8 +23,13 @@ from topfive.cli.compare import compare
 from topfive.cli.doctor import doctor
 from topfive.cli.evaluate import evaluate
 from topfive.cli.export import export
+from topfive.cli.features import features
 from topfive.cli.networks import networks
 from topfive.cli.quantize import quantize
+from topfive.cli.similar import similar
+from topfive.cli.teach import teach
+from topfive.cli.train import train
+from topfive.cli.tune import tune
 from topfive.cli.weights import weights
 from topfive.errors import TopfiveError
 from topfive.processes import skip_openvino_converter
@@ -52,7 +57,7 @@ def cli() -> None:
 
 COMMANDS = (
     classify, batch, compare, evaluate, calibrate, quantize, bench, export,
-    networks, weights, doctor,
+    teach, tune, train, features, similar, networks, weights, doctor,
 )  # fmt: skip
 for command in COMMANDS:
     cli.add_command(command)

@@ -86,7 +86,15 @@ SHOWN = 5  # names of files
     help="Compute in fewer bits, where the device has them; int8 needs `topfive quantize`.",
 )
 @options.some_of_network(
-    "fit", "filter", "weights", "backend", "device", "threads", "max_pixels", "offline"
+    "fit",
+    "filter",
+    "window",
+    "weights",
+    "backend",
+    "device",
+    "threads",
+    "max_pixels",
+    "offline",
 )
 def evaluate(
     folder: str, models: tuple[str, ...], precisions: tuple[str, ...], recipes: tuple[str, ...],

@@ -22,12 +22,14 @@ FORMATS = ("onnx", "openvino", "litert", "saved_model", "keras")
     ".keras; for saved_model a folder.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an earlier export.")
-@options.some_of_network("recipe", "fit", "filter", "weights", "offline")
+@options.some_of_network("recipe", "fit", "filter", "window", "weights", "offline")
 def export(
     network: str, format: str, out: Path, force: bool, recipe: str, fit: str | None,
-    filter: str | None, weights: Path | None, offline: bool,
+    filter: str | None, window: tuple[float, float] | None, weights: Path | None, offline: bool,
 ) -> None:  # fmt: skip
-    """Write the network NAME to a file for other programs, and prove that it answers the same.
+    """Write a network to a file for other programs, and prove that it answers the same.
+
+    NAME is one that `topfive networks` lists, or the folder of a taught one.
 
     The file takes pictures of the network's size (uint8, RGB) and returns probabilities; the
     scaling is inside. So are the labels, the licence, and in words how a photograph becomes the
@@ -36,13 +38,14 @@ def export(
     saved_model need the extra topfive[export].
     """
     from topfive import exports
-    from topfive.networks import choose_recipe, find_network
+    from topfive.network_folders import find_network
+    from topfive.networks import choose_recipe
     from topfive.outputs import printable
 
     card = find_network(network)
     done = exports.export(
-        card, format, out, recipe=choose_recipe(card, recipe, fit, filter), file=weights,
-        offline=offline, force=force,
+        card, format, out, recipe=choose_recipe(card, recipe, fit, filter, window),
+        file=weights, offline=offline, force=force,
     )  # fmt: skip
     names = " and ".join(printable(str(file)) for file in done.files)
     click.echo(

@@ -3,47 +3,77 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from topfive.networks import Network
 
 HERE = {"downloaded": "file", "compiled": "compiled"}
 
 
 @click.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option(
     "-f", "--format", default="text", show_default=True, type=click.Choice(("text", "json"))
 )
-def networks(format: str) -> int:
+def networks(names: tuple[str, ...], format: str) -> int:
     """List the networks, what is published of them, and what is here.
+
+    NAME is one of them, or the folder of a taught one, of which it shows how it was made.
 
     Top-1 and top-5 are the published accuracies on ImageNet's validation pictures, in
     percent; M is the parameters in millions; layers are those with weights on the longest
     path. "here" says "file" where the weights are downloaded, and "compiled" where the next
     start is fast. Below stands what `topfive quantize` and `topfive calibrate` measured.
     """
+    from topfive.network_folders import find_network
     from topfive.networks import NETWORKS
 
-    here = {network.name: _here(network) for network in NETWORKS.values()}
-    measured = {network.name: _record(network) for network in NETWORKS.values()}
+    chosen = tuple(dict.fromkeys(map(find_network, names))) or tuple(NETWORKS.values())
+    published = [card for card in chosen if card.taught is None]
+    taught = [card for card in chosen if card.taught]
     if format == "json":
-        cards = [
-            {**asdict(card), **here[card.name], **measured[card.name]} for card in NETWORKS.values()
-        ]
+        cards = [{**asdict(card), **_here(card), **_record(card), **_made(card)} for card in chosen]
         click.echo(json.dumps(cards, indent=1))
         return 0
     from rich.console import Console
+
+    from topfive.cli.networks_text import describe
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    if published:
+        console.print(_table(published))
+    for number, card in enumerate(taught):
+        if number or published:
+            console.print()
+        lines = describe(card, _made(card)["made"], _where(card))
+        console.print("\n".join(lines), soft_wrap=True)
+    measured: list[str] = []
+    for card in chosen:
+        try:
+            measured += _lines(card.name, _record(card))
+        except (KeyError, TypeError, ZeroDivisionError):
+            measured.append(f"{card.name}: what was measured of it is damaged; measure it again")
+    if measured:
+        console.print("", *measured, sep="\n")
+    return 0
+
+
+def _table(cards: Sequence[Network]) -> Table:
+    """Return the published networks as a table."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for title in ("network", "top-1", "top-5", "M", "layers", "MB", "year", "arXiv", "here"):
         table.add_column(title, justify="left" if title in ("network", "here") else "right")
-    for card in NETWORKS.values():
+    for card in cards:
         table.add_row(
             card.name,
             _percent(card.top1),
@@ -53,26 +83,16 @@ def networks(format: str) -> int:
             f"{card.weights.size / 1e6:.1f}",
             str(card.year),
             card.paper.removeprefix("arXiv:"),
-            " ".join(HERE[word] for word, true in here[card.name].items() if true) or "-",
+            _where(card),
         )
-    console = Console(highlight=False)
-    console.print(table)
-    lines: list[str] = []
-    for card in NETWORKS.values():
-        try:
-            lines += _lines(card.name, measured[card.name])
-        except (KeyError, TypeError, ZeroDivisionError):
-            lines.append(f"{card.name}: what was measured of it is damaged; measure it again")
-    if lines:
-        console.print("", *lines, sep="\n")
-    return 0
+    return table
 
 
 def _record(network: Network) -> dict[str, dict[str, Any]]:
-    """Return what was measured of a network with its published weights."""
+    """Return what was measured of a network with its own weights."""
     from topfive import records, weights
 
-    record = records.read(network.name, weights.checksum(network) or "")
+    record = records.read(network.name, weights.fingerprint(network) or "")
     return {section: record.get(section, {}) for section in ("precisions", "calibrations")}
 
 
@@ -103,6 +123,19 @@ def _here(network: Network) -> dict[str, bool]:
         blobs.identity(network, checksum, blobs.Target())
     )
     return {"downloaded": weights.path(network).is_file(), "compiled": compiled}
+
+
+def _where(network: Network) -> str:
+    return " ".join(HERE[word] for word, true in _here(network).items() if true) or "-"
+
+
+def _made(network: Network) -> dict[str, Any]:
+    """Return how a network was made, by its card; nothing of a published one."""
+    from topfive.network_folders import read_card
+
+    if network.taught is None:
+        return {}
+    return {"made": read_card(Path(network.taught.folder)).get("made")}
 
 
 def _percent(accuracy: float | None) -> str:

@@ -28,7 +28,7 @@ model = click.option(
     default=DEFAULT_NETWORK,
     show_default=True,
     metavar="NAME",
-    help="The network; `topfive networks` lists them.",
+    help="The network: one that `topfive networks` lists, or the folder of a taught one.",
 )
 
 _TRUTH = (
@@ -105,6 +105,13 @@ _NETWORK = {
     ),
     "filter": click.option(
         "--filter", type=click.Choice(FILTERS), help="Override the recipe's filter."
+    ),
+    "window": click.option(
+        "--window",
+        nargs=2,
+        type=float,
+        metavar="LOW HIGH",
+        help="The values that become black and white in pictures of more than 8 bits, and DICOM.",
     ),
     "weights": click.option(
         "--weights",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -52,10 +53,13 @@ MISSED = " !"
     type=click.Choice(LOWER),
     help="Make it in 8 bits, or measure what the device computes in.",
 )
-@options.some_of_network("recipe", "fit", "filter", "weights", "device", "max_pixels", "offline")
+@options.some_of_network(
+    "recipe", "fit", "filter", "window", "weights", "device", "max_pixels", "offline"
+)
 def quantize(
     folder: str, network: str, recipe: str, fit: str | None, filter: str | None,
-    weights: Path | None, format: str, quiet: bool, **chosen: Any,
+    window: tuple[float, float] | None, weights: Path | None, format: str, quiet: bool,
+    **chosen: Any,
 ) -> int:  # fmt: skip
     """Make a network faster in 8 bits, or try bf16 or f16, and measure what that loses.
 
@@ -65,19 +69,20 @@ def quantize(
     known, its top-5 accuracy is at most 1 point lower. 8 bits need the extra topfive[int8].
     """
     from topfive import quantisation
-    from topfive.networks import choose_recipe, find_network
+    from topfive.network_folders import find_network
+    from topfive.networks import choose_recipe
 
     return_memory()
     card = find_network(network)
     with terminal(quiet) as listener:
         lowered = quantisation.lower(
-            folder, card, recipe=choose_recipe(card, recipe, fit, filter), file=weights,
+            folder, card, recipe=choose_recipe(card, recipe, fit, filter, window), file=weights,
             listener=listener, **chosen,
         )  # fmt: skip
     if format == "json":
         print(json.dumps(lowered.to_dict(), indent=1))
     else:
-        print(describe(lowered))
+        print(describe(lowered, network))
     return 1 if listener.failed else 0
 
 
@@ -110,8 +115,9 @@ def terminal(quiet: bool) -> Iterator[Any]:
         yield Terminal()
 
 
-def describe(lowered: Lowered) -> str:
-    """Return what was measured as a text within 80 columns, each figure beside its bar."""
+def describe(lowered: Lowered, reference: str) -> str:
+    """Return what was measured as a text within 80 columns, each figure beside its bar;
+    `reference` is what the user calls the network."""
     measured = lowered.measurement
     made = f"made with {lowered.calibrating:,} pictures, " if lowered.calibrating else ""
     agreement = measured.agreement
@@ -142,7 +148,7 @@ def describe(lowered: Lowered) -> str:
         exact, lower = (size / 1e6 for size in lowered.sizes)
         layers, of = lowered.layers
         lines.append(f"{'weights, MB':14}{exact:9.1f}{lower:9.1f}  {layers} of {of} layers")
-    use = f"Use it with --model {lowered.network} --precision {lowered.precision}"
+    use = f"Use it with --model {shlex.quote(reference)} --precision {lowered.precision}"
     if not measured.admitted:
         use += f"; {MISSED.strip()} marks what falls short"
     return "\n".join([*lines, "", f"{use}."])

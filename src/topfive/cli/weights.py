@@ -171,10 +171,25 @@ def path(name: str | None) -> None:
 
 
 def _find(names: tuple[str, ...]) -> list[Network]:
-    """Find all before anything is done about the first."""
-    from topfive.networks import find_network
+    """Find all before anything is done about the first.
 
-    return list(dict.fromkeys(find_network(name) for name in names))
+    Raises:
+        UsageError: one is a taught network, which has its weights in its folder, or those of
+            a published one.
+    """
+    from topfive.errors import UsageError
+    from topfive.network_folders import find_network
+    from topfive.outputs import printable
+
+    found = list(dict.fromkeys(find_network(name) for name in names))
+    for network in found:
+        if network.taught:
+            held = "in its folder" if network.taught.body else f"those of {network.taught.backbone}"
+            raise UsageError(
+                f"{printable(network.taught.folder)} is a taught network, whose weights are "
+                f"{held}; expected the name of a published one"
+            )
+    return found
 
 
 def _row(network: Network) -> Row:

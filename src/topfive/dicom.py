@@ -1,0 +1,203 @@
+"""The header of a DICOM file: what it says of its first picture, and where that is.
+
+pydicom reads the elements, and only those that a picture needs. What is stopped here: a
+deflated file of any size, sequences of millions of items, values of gigabytes.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zlib
+from collections.abc import MutableSequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from topfive.errors import PictureError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+PREAMBLE = 128
+MAX_READS = 500_000  # an element takes two or three, an item several
+MAX_UNPACKED = 1 << 28  # bytes: 100 million pixels of 16 bits, and more
+MAX_VALUE = 1 << 17  # bytes: the largest table has 65,536 entries of 16 bits
+
+# PS3.5, section 10 and annex A; what is not here is not read.
+_ROOT = "1.2.840.10008.1.2"
+IMPLICIT, EXPLICIT, BIG_ENDIAN = _ROOT, f"{_ROOT}.1", f"{_ROOT}.2"
+ENCODINGS = {
+    IMPLICIT: "plain",
+    EXPLICIT: "plain",
+    BIG_ENDIAN: "plain",
+    f"{_ROOT}.1.99": "deflated",
+    f"{_ROOT}.4.50": "JPEG",
+    f"{_ROOT}.4.51": "JPEG",
+    f"{_ROOT}.4.90": "JPEG2000",
+    f"{_ROOT}.4.91": "JPEG2000",
+    f"{_ROOT}.5": "RLE",
+}
+PIXELS = {
+    0x7FE00008: "FloatPixelData",
+    0x7FE00009: "DoubleFloatPixelData",
+    0x7FE00010: "PixelData",
+}
+ELEMENTS = """Rows Columns NumberOfFrames SamplesPerPixel PhotometricInterpretation
+    PlanarConfiguration BitsAllocated BitsStored HighBit PixelRepresentation PixelPaddingValue
+    PixelPaddingRangeLimit RescaleSlope RescaleIntercept ModalityLUTSequence WindowCenter
+    WindowWidth VOILUTFunction VOILUTSequence SharedFunctionalGroupsSequence
+    PerFrameFunctionalGroupsSequence RedPaletteColorLookupTableDescriptor
+    RedPaletteColorLookupTableData GreenPaletteColorLookupTableDescriptor
+    GreenPaletteColorLookupTableData BluePaletteColorLookupTableDescriptor
+    BluePaletteColorLookupTableData""".split()
+
+
+class Limited(io.BytesIO):
+    """Bytes that may be read a limited number of times."""
+
+    left = MAX_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.left -= 1
+        if self.left < 0:
+            raise ValueError(f"over {MAX_READS:,} parts")
+        return super().read(size)
+
+
+@dataclass(frozen=True)
+class Header:
+    """A file that was opened: the elements that tell of its picture, its transfer syntax, and
+    where in `data` the value of its pixel element is: the keyword of that, its kind of value
+    (VR), its start and its length in bytes."""
+
+    elements: Dataset
+    syntax: str
+    data: bytes
+    keyword: str
+    kind: str
+    start: int
+    length: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The picture's width and height in pixels."""
+        return integer(self.elements, "Columns"), integer(self.elements, "Rows")
+
+    @property
+    def photometric(self) -> str:
+        """What the stored values are: `MONOCHROME2`, `RGB`, `PALETTE COLOR`..."""
+        return str(value(self.elements, "PhotometricInterpretation"))
+
+
+def is_dicom(data: bytes) -> bool:
+    """Return whether the bytes begin as a DICOM file does.
+
+    Source: PS3.10, section 7.1.
+    """
+    return data[PREAMBLE : PREAMBLE + 4] == b"DICM"
+
+
+def open_header(data: bytes) -> Header:
+    """Return a DICOM file's header; its pixels are not touched.
+
+    Raises:
+        PictureError: pydicom is missing, there is no picture, or it is in a transfer syntax
+            that is not read.
+        Exception: whatever pydicom raises of a broken file.
+    """
+    try:
+        import pydicom.pixels  # noqa: F401  it came with 3.0
+        from pydicom.filereader import read_dataset
+        from pydicom.tag import Tag
+        from pydicom.uid import UID
+    except ImportError as error:
+        message = "DICOM needs an extra: pip install 'topfive[dicom]'"
+        raise PictureError("unsupported", message) from error
+    file = Limited(data)
+    file.seek(PREAMBLE + 4)
+    meta = read_dataset(file, False, True, stop_when=lambda tag, *_: tag >> 16 != 2)
+    syntax = str(value(meta, "TransferSyntaxUID") or EXPLICIT)
+    if syntax not in ENCODINGS:
+        raise PictureError("unsupported", f"DICOM in {UID(syntax).name!r} is not read; expected "
+                           "it uncompressed, or in RLE, JPEG or JPEG 2000")  # fmt: skip
+    if ENCODINGS[syntax] == "deflated":
+        inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        data = inflate.decompress(data[file.tell() :], MAX_UNPACKED + 1)
+        if len(data) > MAX_UNPACKED:
+            raise PictureError("too-large", f"unpacked it has over {MAX_UNPACKED:,} bytes")
+        file = Limited(data)
+    found: list[tuple[str, str, int, int]] = []
+
+    def at_pixels(tag: int, kind: str | None, length: int) -> bool:
+        if tag in PIXELS:
+            found.append((PIXELS[tag], kind or "OW", file.tell(), length))
+        return tag in PIXELS
+
+    elements = read_dataset(
+        file, syntax == IMPLICIT, syntax != BIG_ENDIAN, stop_when=at_pixels,
+        specific_tags=[Tag(keyword) for keyword in ELEMENTS],
+    )  # fmt: skip
+    if not found and elements.get_item("Rows"):
+        raise ValueError("it ends before its pixels")
+    if not found:
+        raise PictureError("not-a-picture", "a DICOM file that holds no picture")
+    return Header(elements, syntax, data, *found[0])
+
+
+def values(elements: Dataset, keyword: str) -> list[Any]:
+    """Return an element's values, none where it is missing; what is only bytes is one.
+
+    Raises:
+        ValueError: it is longer than any that makes sense.
+    """
+    raw = elements.get_item(keyword)
+    if raw is None:
+        return []
+    if isinstance(raw.value, bytes) and len(raw.value) > MAX_VALUE:
+        raise ValueError(f"{keyword} has {len(raw.value):,} bytes")
+    found = elements[keyword].value
+    if isinstance(found, MutableSequence):
+        return list(found)
+    return [] if found in (None, "", b"") else [found]
+
+
+def value(elements: Dataset, keyword: str) -> Any:
+    """Return an element's first value, None where it is missing."""
+    return next(iter(values(elements, keyword)), None)
+
+
+def number(elements: Dataset, keyword: str) -> float | None:
+    """Return an element's first value, None where it is missing or not finite."""
+    found = value(elements, keyword)
+    return float(found) if found is not None and math.isfinite(found) else None
+
+
+def integer(elements: Dataset, keyword: str, otherwise: int | None = None) -> int:
+    """Return an element's first value.
+
+    Raises:
+        ValueError: it is missing.
+    """
+    found = value(elements, keyword)
+    if found is None:
+        found = otherwise
+    if found is None:
+        raise ValueError(f"it has no {keyword}")
+    return int(found)
+
+
+def first_item(elements: Dataset, keyword: str) -> Dataset | None:
+    """Return the first item of a sequence, None where it has none; the others are not read."""
+    from pydicom.charset import default_encoding
+    from pydicom.dataelem import RawDataElement
+    from pydicom.filereader import read_sequence_item
+
+    found = elements.get_item(keyword)
+    if found is None or not found.value:
+        return None
+    if not isinstance(found, RawDataElement):
+        item: Dataset = found.value[0]
+        return item
+    return read_sequence_item(
+        Limited(found.value), found.is_implicit_VR, found.is_little_endian, default_encoding
+    )

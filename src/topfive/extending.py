@@ -1,0 +1,208 @@
+"""Classes of one's own beside those of a published network: one softmax over both."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from topfive import (
+    class_folders,
+    heads,
+    offsets,
+    old_pictures,
+    pupils,
+    regression,
+    taught_networks,
+    teaching,
+)
+from topfive.accuracies import told
+from topfive.collecting import Listener, named
+from topfive.correction_results import fitted
+from topfive.errors import UsageError
+from topfive.lessons import OLD
+from topfive.network_folders import find_network
+from topfive.networks import DEFAULT_NETWORK, Network
+from topfive.offsets import Outcome
+from topfive.processes import Background
+from topfive.results import Failure
+
+COST = 2.0  # percent
+# What the card keeps of the result.
+MADE = ("pictures", "old_pictures", "layout", "cost", "strength", "offset", "outcome", "seconds")
+
+
+@dataclass(frozen=True)
+class Extended:
+    """A network that was extended, in its `folder`, and what was measured of it on the pictures
+    that are held out.
+
+    `network` is the backbone's name, `classes` are the new ones. `pictures` and `old_pictures`
+    were taught, the others held out. `layout` says where the classes of the old pictures stand;
+    without one, right is the answer that the network gave before. `cost` is what was asked for,
+    in percent; for it `offset` was added to the new classes' scores. `strength` is that of the
+    regularisation.
+    """
+
+    folder: str
+    network: str
+    recipe: str
+    classes: tuple[str, ...]
+    pictures: int
+    old_pictures: int
+    layout: str | None
+    cost: float
+    strength: float
+    offset: float
+    outcome: Outcome
+    seconds: float
+    warnings: tuple[str, ...]
+    failures: tuple[Failure, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return {**asdict(self), "failures": [one.to_dict() for one in self.failures]}
+
+
+def extend(
+    folder: str | os.PathLike[str],
+    old: str | os.PathLike[str] | None,
+    out: str | os.PathLike[str],
+    network: str | Network = DEFAULT_NETWORK,
+    *,
+    cost: float = COST,
+    validation: str | os.PathLike[str] | None = None,
+    split: float = teaching.SPLIT,
+    seed: int = 0,
+    force: bool = False,
+    listener: Listener | None = None,
+    **options: Any,
+) -> Extended:
+    """Add the classes of a folder to a published network's own and write that to `out`.
+
+    `folder` holds a folder of pictures for each new class, `old` pictures of the old classes,
+    which are to stay what they are: in any layout that `ground_truth.read` knows, or without
+    classes; then the network's first answers are to stay. Of further pictures like these at most
+    `cost` percent, on average, are answered right no longer. The share `split` of all is held
+    out and measured on; of the new ones those in `validation`, where that is given. For the rest
+    see `teaching.teach`.
+
+    Raises:
+        UsageError: there are too few pictures, a class is one of the network's already, the cost
+            cannot be kept, `out` is taken, an option does not fit; nothing is written.
+        WeightsError, EngineError, MissingExtraError: see `Classifier`, `regression.fit`.
+        OutputError: the network cannot be written; what was there stays.
+    """
+    start = perf_counter()
+    listener = listener or Listener()
+    regression.check_installed()
+    target, card = Path(out), network if isinstance(network, Network) else find_network(network)
+    taught_networks.check_target(target, Path(folder), force)
+    if card.taught:
+        raise UsageError(
+            f"{card.name} was taught: extend {card.taught.backbone} with all new classes at once, "
+            "or add pictures of new ones to an extended network (--add)"
+        )
+    found = class_folders.read(folder, least=1)
+    apart = None if validation is None else class_folders.read(validation, least=1)
+    notes = teaching.odd_classes(found, apart)
+    old_pictures.check_classes(found.classes, card)
+    before = old_pictures.find(old, card)
+    if split == 0:
+        raise UsageError("what is lost is measured on pictures that are held out: give a split")
+    left = class_folders.split([OLD] * len(before.pictures), split, seed)
+    offsets.allowed(int(np.count_nonzero(~left)), cost)  # before any work
+    for note in (*notes, *before.notes):
+        listener.warn(note)
+    classifier, file = taught_networks.opened(card, **options)
+    importing = Background(regression.prepare)
+    gathered = old_pictures.gather(classifier, found, apart, before, split, seed, listener)
+    importing.result()
+    known, train = gathered.lessons, ~gathered.lessons.held
+    head, strength, offset = offsets.fit(
+        known.features[train], known.truths[train], len(gathered.classes), gathered.before[train],
+        cost, seed=seed,
+    )  # fmt: skip
+    own = offsets.scores(head, known.features[known.held])
+    outcome = offsets.measure(own, known.truths[known.held], gathered.before[known.held])
+    kept = _kept(outcome, cost)
+    for note in kept:
+        listener.warn(note)
+    result = Extended(
+        str(target),
+        card.name,
+        str(classifier.recipe),
+        gathered.classes,
+        int(np.count_nonzero(known.truths[train] != OLD)),
+        int(np.count_nonzero(known.truths[train] == OLD)),
+        before.layout,
+        cost,
+        strength,
+        offset,
+        outcome,
+        perf_counter() - start,
+        (*notes, *before.notes, *gathered.warnings, *kept),
+        gathered.failures,
+    )
+    made = {
+        "by": "teach --extend",
+        "versions": {name: version(name) for name in ("topfive", "scikit-learn")},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "source": os.fsdecode(folder),
+        "old": before.folder,
+        "validation": None if validation is None else os.fsdecode(validation),
+        "split": split,
+        "seed": seed,
+        **{name: value for name, value in result.to_dict().items() if name in MADE},
+    }
+    answers = partial(heads.write, gathered.before.array())
+    taught_networks.write(
+        target, classifier, file, gathered.classes, head, gathered.lessons, made,
+        extends=True, more={pupils.ANSWERS: (heads.ENDING, answers)},
+    )  # fmt: skip
+    return result
+
+
+def _kept(outcome: Outcome, cost: float) -> tuple[str, ...]:
+    """Return what is said where more is lost than was asked for.
+
+    Raises:
+        UsageError: it is more than chance explains.
+    """
+    lost = outcome.cost
+    if lost.hits <= cost / 100 * lost.of:
+        return ()
+    text = (
+        f"of the old pictures that are held out {told(lost)} are right no longer, more than the "
+        f"{cost:g} % that were asked for"
+    )
+    if 100 * lost.low > cost:
+        raise UsageError(f"{text}; nothing is written. More old pictures may do")
+    return (f"{text}; by chance, it may be: more old pictures tell",)
+
+
+def describe(result: Extended) -> str:
+    """Return what was extended and what was measured, as text."""
+    found = result.outcome
+    before = [f"  old, right before: {told(found.before)}"] if result.layout else []
+    now = "right now" if result.layout else "answered as before"
+    lines = [
+        f"{result.folder}: {result.network} with {len(result.classes):,} more: "
+        f"{named(result.classes)}",
+        f"taught {result.pictures:,} pictures of new and {result.old_pictures:,} of old classes "
+        f"in {result.seconds:.1f} s; held out and measured:",
+        *before,
+        f"  old, {now}: {told(found.after)}; McNemar's p = {found.p_value:.2g}",
+        f"  old, taken for new: {told(found.taken)}",
+        f"  new, recognised: {told(found.recognised)}",
+        f"asked for: a cost of at most {result.cost:g} %; for that the new classes' scores were "
+        f"moved by {result.offset:+.2f}",
+    ]
+    return fitted(lines)

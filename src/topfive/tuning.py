@@ -1,0 +1,201 @@
+"""Fine-tune a network for a folder of pictures, or train one from scratch."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topfive import (
+    checkpoints,
+    class_folders,
+    metrics,
+    network_folders,
+    sources,
+    taught_networks,
+    tuned_networks,
+)
+from topfive import weights as weight_files
+from topfive.engine_keras import BACKENDS
+from topfive.errors import EngineError, MissingExtraError, UsageError
+from topfive.metrics import Confusion, Measure
+from topfive.network_folders import CARD, find_network
+from topfive.networks import DEFAULT_NETWORK, Network, check_choice, choose_recipe
+from topfive.processes import ChildError, listen
+from topfive.training_options import Options
+from topfive.weights import checksum_of
+
+Row = dict[str, Any]
+
+
+class Listener:
+    """Hears how a training goes; what is of interest is overridden."""
+
+    def begin(self, plan: Mapping[str, Any]) -> None:
+        """Hear what will be done: `classes`, `pictures` and `held_out` (counts), `phases` (each
+        a `phase` with its `epochs` and `trainable` parameters), `steps` of an epoch, `backend`,
+        `devices`, `mixed_precision`, `resumed_from`: the epochs that are done."""
+
+    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        """Hear that so many of an epoch's steps are done, now and then; `loss` is the mean so
+        far."""
+
+    def epoch(self, row: Mapping[str, float | int | str]) -> None:
+        """Hear the row of an epoch, those of an earlier session first: `epoch` from 1, `phase`
+        (`head`, `blocks`, `all`), `loss`, `accuracy`, `val_loss`, `val_accuracy`,
+        `learning_rate` at its end, `seconds`."""
+
+    def warn(self, text: str) -> None:
+        """Hear what is the matter with a picture or a class."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A network that was trained, and how good it is.
+
+    `accuracy` is that of the compiled network on the held-out pictures; the epoch that was
+    kept, `best_epoch`, was chosen by them, so it flatters a little. `left_out` counts pictures
+    that could not be used.
+    """
+
+    network: Network
+    backbone: str
+    classes: tuple[str, ...]
+    num_pictures: int
+    num_held_out: int
+    left_out: int
+    best_epoch: int
+    accuracy: Measure
+    confusions: tuple[Confusion, ...]
+    history: tuple[Row, ...]
+    options: Options
+    backend: str
+    seconds: float
+    remarks: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        network = {"name": self.network.name, "reference": self.network.reference}
+        return {**asdict(self), "network": network}
+
+
+def tune(
+    folder: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    network: str | Network = DEFAULT_NETWORK,
+    *,
+    backend: str = "tensorflow",
+    options: Options = Options(),  # noqa: B008, frozen
+    validation: str | os.PathLike[str] | None = None,
+    split: float = 0.2,
+    weights: str | os.PathLike[str] | None = None,
+    recipe: str = "default",
+    fit: str | None = None,
+    filter: str | None = None,
+    window: tuple[float, float] | None = None,
+    max_pixels: int = sources.MAX_PIXELS,
+    offline: bool = False,
+    force: bool = False,
+    restart: bool = False,
+    listener: Listener | None = None,
+) -> Tuned:
+    """Fine-tune a network for the classes of a folder, or train it from scratch, and write it to
+    the folder `out`.
+
+    `folder` holds a folder of pictures for each class; see `class_folders.read`. `validation` is
+    a folder like it whose pictures are held out, else that is the share `split` (0 to 1) of
+    each class. `options` are how it learns; `weights` a file with other weights than the
+    published ones. For `recipe`, `fit`, `filter` and `window` see `Classifier`. It works in a
+    process of its own, on the Keras `backend`, and keeps a checkpoint in `out` after each
+    epoch: after a kill the same call goes on to the same result; with `restart` it begins anew.
+    With `force` a network in `out` is replaced. Pictures that cannot be used are left out.
+
+    Raises:
+        UsageError: there are fewer than two classes, `out` is taken, an option does not fit or
+            is not that of the checkpoint.
+        WeightsError: the weights are not here and cannot be fetched, or do not fit.
+        EngineError, MissingExtraError: the backend cannot be used, or the network diverged.
+        OutputError: the network cannot be written; what was there stays.
+    """
+    check_choice("backend", backend, BACKENDS)
+    if importlib.util.find_spec(backend) is None:
+        raise MissingExtraError(
+            f"the {backend} backend needs an extra: pip install 'topfive[{backend}]'"
+        )
+    options, listener = options.resolved(), listener or Listener()
+    card = network if isinstance(network, Network) else find_network(network)
+    chosen = choose_recipe(card, recipe, fit, filter, window)
+    target, work = Path(out), Path(out) / checkpoints.FOLDER
+    if not work.is_dir() or (target / CARD).exists():
+        taught_networks.check_target(target, Path(folder), force)
+    class_folders.read(folder)
+    if validation is None and not 0 < split < 1:
+        raise UsageError(f"a share from 0 to 1 is held out, or a validation; received {split:g}")
+    network_folders.check_weights(card, weights)
+    file = None if options.from_scratch else _weights(card, weights, offline)
+    if restart:
+        checkpoints.remove(work)
+    remarks: list[str] = []
+
+    def hear(event: dict[str, Any]) -> None:
+        if event["event"] == "begin":
+            listener.begin(event["plan"])
+        elif event["event"] == "step":
+            listener.step(event["epoch"], event["step"], event["steps"], event["loss"])
+        elif event["event"] == "epoch":
+            listener.epoch(event["row"])
+        else:
+            remarks.append(event["text"])
+            listener.warn(event["text"])
+
+    request = {
+        "folder": os.fspath(folder),
+        "validation": None if validation is None else os.fspath(validation),
+        "split": split,
+        "network": card.reference,
+        "weights": None if file is None else str(file),
+        "checksum": None if file is None else checksum_of(file),
+        "recipe": asdict(chosen),
+        "max_pixels": max_pixels,
+        "backend": backend,
+        "options": options.to_dict(),
+        "checkpoints": str(work),
+    }
+    try:
+        found = listen("topfive.training", request, hear)
+    except ChildError as error:
+        raise EngineError(f"{card.title} cannot be trained on {backend}: {error}") from error
+    with checkpoints.locked(work):
+        content = tuned_networks.content(
+            card, target, chosen, options, found, folder, validation, split
+        )
+        measured = tuned_networks.proved(content, work, found, max_pixels)
+        content["made"]["accuracy"] = asdict(measured)
+        network_folders.write(target, content, tuned_networks.files(work))
+    checkpoints.remove(work)
+    truths, answers = (np.array(found[name]) for name in ("truths", "answers"))
+    return Tuned(
+        find_network(str(target)),
+        content["backbone"],
+        tuple(found["classes"]),
+        found["pictures"],
+        len(truths),
+        found["left_out"],
+        found["best_epoch"],
+        measured,
+        metrics.confusions(truths, answers),
+        tuple(found["history"]),
+        options,
+        backend,
+        found["seconds"],
+        tuple(remarks),
+    )
+
+
+def _weights(card: Network, file: str | os.PathLike[str] | None, offline: bool) -> Path:
+    return weight_files.checked(card, offline) if file is None else Path(file)
