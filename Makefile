@@ -1,6 +1,6 @@
 # make classify IMAGE=photo.jpg [MODEL=xception]   says what is in a picture
 # make test                                        runs the tests, with coverage
-# make lint, docs, benchmark, benchmark-folder, benchmark-precision   see CONTRIBUTING.md
+# make lint, docs, benchmark, benchmark-folder, benchmark-precision, benchmark-teach   see CONTRIBUTING.md
 #
 # Each sets up all that it needs in .venv; the machine needs Python 3.11 or newer, and make.
 
@@ -12,7 +12,7 @@ BIN := .venv/bin
 RUN := .venv/installed
 DEVELOP := .venv/installed-to-develop
 
-.PHONY: classify test lint docs benchmark benchmark-folder benchmark-precision clean
+.PHONY: classify test lint docs benchmark benchmark-folder benchmark-precision benchmark-teach clean
 
 classify: $(RUN)
 	@$(BIN)/topfive classify --model "$$MODEL" -- "$$IMAGE"
@@ -33,6 +33,9 @@ benchmark: $(DEVELOP)
 
 benchmark-precision: $(DEVELOP)
 	$(BIN)/python -m benchmarks.precision
+
+benchmark-teach: $(DEVELOP)
+	$(BIN)/python -m benchmarks.teach
 
 benchmark-folder: $(DEVELOP)
 	$(BIN)/python -m benchmarks.folder

@@ -89,7 +89,7 @@ def main() -> None:
     import tensorflow as tf
     from tests.fakes import bare_model
 
-    from topfive.keras_models import load_weights
+    from topfive.weight_loading import load_weights
 
     network = find_network(options.network)
     preprocess, size = preprocessing(network), (network.size, network.size)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests import fakes
-from topfive import heads, keras_models, network_folders
+from topfive import heads, keras_models, network_folders, weight_loading
 from topfive.networks import NETWORKS, Network
 
 BACKBONE = NETWORKS["squeezenet_v1.1"]
@@ -76,7 +76,7 @@ def fitted_head(
 def write_body(weight_file: Path, file: Path) -> None:
     """Write the weights of SqueezeNet v1.1 without those of its own classifier."""
     model = fakes.bare_model(BACKBONE)
-    keras_models.load_weights(model, weight_file)
+    weight_loading.load_weights(model, weight_file)
     keras_models.features(model).save_weights(str(file))
 
 

@@ -18,7 +18,7 @@ HEAVY = {"keras", "openvino", "scipy", "h5py", "requests", "rich", "tkinter", "f
          "tensorflow", "torch", "jax", "pi_heif", "platformdirs", "sqlite3", "pyarrow", "ray",
          "fsspec", "s3fs", "gcsfs", "huggingface_hub", "nncf", "onnx", "onnxruntime",
          "tf2onnx", "ai_edge_litert", "matplotlib", "jinja2", "markupsafe", "sklearn",
-         "pydicom", "tensorboard"}  # fmt: skip
+         "pydicom", "tensorboard", "threadpoolctl"}  # fmt: skip
 
 
 def rows() -> list[str]:

@@ -261,8 +261,8 @@ def test_an_archive_with_nothing_in_it_is_one_missing_source() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"PK", b"\x1f\x8b", b"\x1f\x8bnothing", gzip.compress(b"no tar", mtime=0), bytes(1024),
-             b"BZh9", b"\xfd7zXZ\0", zlib.compress(b"x"), b"\xff\xd8\xff"],
+    "data", [b"", b"PK", b"\x1f\x8b", b"\x1f\x8bnothing", gzip.compress(b"no tar", mtime=0),
+             bytes(1024), b"BZh9", b"\xfd7zXZ\0", zlib.compress(b"x"), b"\xff\xd8\xff"],
 )  # fmt: skip
 def test_what_is_no_archive_is_one_source(data: bytes) -> None:
     assert read(data) == [("photos.bin", data)]

@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from benchmarks import class_pictures
 
-from tests import class_pictures
 from topfive import extending, teaching
 from topfive.cli import main
 

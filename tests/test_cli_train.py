@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 import pytest
+from benchmarks import class_pictures
 
-from tests import class_pictures
 from tests.test_cli_tune import TUNED, Fake
 from tests.test_cli_tune import fake as fake  # a fixture
 from topfive.cli import main

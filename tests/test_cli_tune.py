@@ -15,8 +15,8 @@ from xml.etree import ElementTree
 
 import click
 import pytest
+from benchmarks import class_pictures
 
-from tests import class_pictures
 from tests.test_curves import accumulator, read, rows
 from tests.test_curves import no_tensorflow as no_tensorflow  # a fixture
 from topfive import curves, engine_keras, tuning

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks import class_pictures
 from PIL import Image
 
-from tests import class_pictures, fakes, taught
+from tests import fakes, taught
 from topfive import Classifier, correcting, heads, labels, lessons, network_folders, weights
 from topfive.correcting import Corrected, add, forget, history, undo
 from topfive.errors import UsageError, WeightsError

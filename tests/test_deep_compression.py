@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests import fakes
-from topfive import deep_compression, keras_models
+from topfive import deep_compression, keras_models, weight_loading
 from topfive.errors import WeightsError
 from topfive.networks import NETWORKS
 
@@ -149,7 +149,7 @@ def test_a_cut_published_file_is_an_error_that_names_the_tensor(
 def test_the_published_file_fits_no_other_network(published: Path, name: str) -> None:
     model = fakes.bare_model(NETWORKS[name])
     with pytest.raises(WeightsError, match=r"conv1/kernel does not fit|SqueezeNet v1\.0 only"):
-        keras_models.load_weights(model, published)
+        weight_loading.load_weights(model, published)
 
 
 def test_a_monstrous_file_is_read_no_further_than_a_network_could_be_long(tmp_path: Path) -> None:
@@ -158,4 +158,4 @@ def test_a_monstrous_file_is_read_no_further_than_a_network_could_be_long(tmp_pa
         stream.write(b"\1" * 104)
         stream.truncate(40 * 2**30)  # sparse: takes no room
     with pytest.raises(WeightsError, match="does not fit"):
-        keras_models.load_weights(fakes.bare_model(NETWORKS["squeezenet"]), file)
+        weight_loading.load_weights(fakes.bare_model(NETWORKS["squeezenet"]), file)

@@ -277,7 +277,7 @@ def test_orientation_is_exifs_and_dicom_has_none() -> None:
 )
 def test_scanners_pictures_look_as_pydicom_shows_them(name: str) -> None:
     from pydicom import dcmread
-    from pydicom.pixels import apply_modality_lut, apply_voi_lut  # type: ignore[attr-defined]
+    from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
     data = dicoms.example(name)
     dataset = dcmread(io.BytesIO(data))

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks import class_pictures
 from PIL import Image
 
-from tests import class_pictures, fakes
+from tests import fakes
 from topfive import Classifier, evaluating, extending, labels, lessons, network_folders, offsets
 from topfive.collecting import Listener
 from topfive.errors import UsageError

@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests import fakes
-from topfive import convert, keras_models, weight_formats
+from topfive import convert, keras_models, weight_formats, weight_loading
 from topfive.errors import WeightsError
 from topfive.networks import NETWORKS, Network
 from topfive.weight_formats import HDF5_MAGIC, ZIP_MAGIC
@@ -314,7 +314,7 @@ def test_weights_come_back_from_every_format_whatever_the_files_name(
     for variable in saved.weights:
         variable.assign(random.uniform(1, 100, tuple(variable.shape)).astype(str(variable.dtype)))
     save(saved, tmp_path / "weights")
-    keras_models.load_weights(loaded, tmp_path / "weights")
+    weight_loading.load_weights(loaded, tmp_path / "weights")
     assert same(saved, loaded)
 
 
@@ -332,8 +332,8 @@ def test_names_may_be_bytes_of_one_length_as_keras_wrote_them(file: Path, squeez
             item.attrs[attribute] = np.array(names, "S")
         assert isinstance(content.attrs["layer_names"][0], bytes)
     model, other = bare(), bare()
-    keras_models.load_weights(model, file)
-    keras_models.load_weights(other, squeezenet)
+    weight_loading.load_weights(model, file)
+    weight_loading.load_weights(other, squeezenet)
     assert same(model, other)
 
 
@@ -345,13 +345,13 @@ def test_lists_of_names_that_keras_split_are_put_together(file: Path, squeezenet
         content.attrs["layer_names0"] = names[:middle]
         content.attrs["layer_names1"] = names[middle:]
     model, other = bare(), bare()
-    keras_models.load_weights(model, file)
-    keras_models.load_weights(other, squeezenet)
+    weight_loading.load_weights(model, file)
+    weight_loading.load_weights(other, squeezenet)
     assert same(model, other)
     with h5py.File(file, "r+") as content:
         del content.attrs["layer_names1"]
     with pytest.raises(WeightsError, match="the file ends before 'fire4_squeeze1x1/kernel'"):
-        keras_models.load_weights(bare(), file)
+        weight_loading.load_weights(bare(), file)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
@@ -364,7 +364,7 @@ def test_numbers_of_another_width_are_converted(file: Path, dtype: str) -> None:
                     del group[name]
                     group[name] = numbers
     model = bare()
-    keras_models.load_weights(model, file)
+    weight_loading.load_weights(model, file)
     assert str(model.weights[0].dtype) == "float32"
     assert float(np.abs(values(model)[0]).sum()) > 1
 
@@ -487,14 +487,14 @@ def test_a_file_that_does_not_fit_names_the_first_tensor(file: Path, what: str) 
     damage, message = DAMAGE[what]
     damage(file)
     with pytest.raises(WeightsError, match=message) as caught:
-        keras_models.load_weights(bare(), file)
+        weight_loading.load_weights(bare(), file)
     assert str(caught.value).startswith(f"{file} does not fit squeezenet: ")
     assert caught.value.exit_status == 3
 
 
 def test_the_file_of_another_network_names_the_first_tensor(squeezenet: Path) -> None:
     with pytest.raises(WeightsError, match=r"'block1_conv1/kernel' .* 'conv1/kernel_0:0' in the"):
-        keras_models.load_weights(bare(NETWORKS["vgg16"]), squeezenet)
+        weight_loading.load_weights(bare(NETWORKS["vgg16"]), squeezenet)
     with pytest.raises(WeightsError, match=r"conv1/kernel' has the shape \(3, 3, 3, 64\)"):
         keras_models.build(NETWORKS["squeezenet_v1.1"], squeezenet)
 
@@ -503,7 +503,7 @@ def test_the_file_of_another_network_names_the_first_tensor(squeezenet: Path) ->
 def saved(squeezenet: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The same weights in every format."""
     model = bare()
-    keras_models.load_weights(model, squeezenet)
+    weight_loading.load_weights(model, squeezenet)
     file = tmp_path_factory.mktemp("saved") / "weights"
     contents = {}
     for save in (save_legacy, save_weights, save_keras):
@@ -520,7 +520,7 @@ def test_a_cut_file_is_an_error(
     data = saved[save]
     (tmp_path / "weights.h5").write_bytes(data[: int(share * len(data))])
     with pytest.raises(WeightsError, match=r"cut off or damaged|not a weight file"):
-        keras_models.load_weights(bare(), tmp_path / "weights.h5")
+        weight_loading.load_weights(bare(), tmp_path / "weights.h5")
 
 
 @pytest.mark.parametrize("tail", [b"", bytes(9999)], ids=["short", "zeros"])
@@ -530,21 +530,21 @@ def test_what_only_begins_as_a_weight_file_is_an_error(
 ) -> None:
     (tmp_path / "x.h5").write_bytes(head + tail)
     with pytest.raises(WeightsError, match=r"cut off or damaged|not a weight file"):
-        keras_models.load_weights(bare(), tmp_path / "x.h5")
+        weight_loading.load_weights(bare(), tmp_path / "x.h5")
 
 
 def test_a_missing_file_and_a_folder_are_errors(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"cannot read .*: No such file"):
-        keras_models.load_weights(bare(), tmp_path / "missing.h5")
+        weight_loading.load_weights(bare(), tmp_path / "missing.h5")
     with pytest.raises(WeightsError, match=r"cannot read .*: Is a directory"):
-        keras_models.load_weights(bare(), tmp_path)
+        weight_loading.load_weights(bare(), tmp_path)
 
 
 def test_hdf5_that_is_not_keras_is_told_apart(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as content:
         content["dataset"] = np.zeros(3)
     with pytest.raises(WeightsError, match=r"not Keras's weights: .* found \['dataset'\]"):
-        keras_models.load_weights(bare(), tmp_path / "x.h5")
+        weight_loading.load_weights(bare(), tmp_path / "x.h5")
 
 
 class Bomb:
@@ -566,11 +566,11 @@ def test_nothing_is_unpickled(tmp_path: Path, name: str) -> None:
     trace.unlink()
     (tmp_path / name).write_bytes(pickled)
     with pytest.raises(WeightsError):
-        keras_models.load_weights(bare(), tmp_path / name)
+        weight_loading.load_weights(bare(), tmp_path / name)
     np.save(tmp_path / "objects.npy", np.array([Bomb(trace)]), allow_pickle=True)
     (tmp_path / "objects.npy").rename(tmp_path / name)
     with pytest.raises(WeightsError):
-        keras_models.load_weights(bare(), tmp_path / name)
+        weight_loading.load_weights(bare(), tmp_path / name)
     assert not trace.exists()
 
 
@@ -602,9 +602,9 @@ def test_of_a_keras_file_only_the_weights_are_taken(
         "assets/../../outside": b"x", "assets/x.pkl": pickle.dumps(Bomb(trace)),
     })  # fmt: skip
     expected, loaded = bare(), bare()
-    keras_models.load_weights(expected, squeezenet)
+    weight_loading.load_weights(expected, squeezenet)
     before = sorted(tmp_path.parent.rglob("*"))
-    keras_models.load_weights(loaded, archive)
+    weight_loading.load_weights(loaded, archive)
     assert same(expected, loaded)
     assert sorted(tmp_path.parent.rglob("*")) == before
 
@@ -616,7 +616,7 @@ def test_a_bomb_in_a_keras_file_is_refused_before_it_is_unpacked(
     rezip(archive, {"model.weights.h5": bytes(30_000_000)}, compression=zipfile.ZIP_DEFLATED)
     assert archive.stat().st_size < 200_000
     with pytest.raises(WeightsError, match="30,000,000 bytes, far more than the network needs"):
-        keras_models.load_weights(bare(), archive)
+        weight_loading.load_weights(bare(), archive)
 
 
 def test_a_member_that_unpacks_to_more_than_it_says_is_an_error(archive: Path) -> None:
@@ -626,7 +626,7 @@ def test_a_member_that_unpacks_to_more_than_it_says_is_an_error(archive: Path) -
     assert small != data
     archive.write_bytes(small)
     with pytest.raises(WeightsError, match="cut off or damaged"):
-        keras_models.load_weights(bare(), archive)
+        weight_loading.load_weights(bare(), archive)
 
 
 def test_a_flipped_bit_in_a_keras_file_is_noticed(archive: Path) -> None:
@@ -634,7 +634,7 @@ def test_a_flipped_bit_in_a_keras_file_is_noticed(archive: Path) -> None:
     data[len(data) // 2] ^= 1
     archive.write_bytes(data)
     with pytest.raises(WeightsError, match="cut off or damaged: Bad CRC"):
-        keras_models.load_weights(bare(), archive)
+        weight_loading.load_weights(bare(), archive)
 
 
 @pytest.mark.parametrize("name", ["model.weights.npz", "weights/model.weights.h5"])
@@ -642,7 +642,7 @@ def test_a_zip_without_the_weights_in_their_place_is_an_error(tmp_path: Path, na
     with zipfile.ZipFile(tmp_path / "x.keras", "w") as archive:
         archive.writestr(name, b"x")
     with pytest.raises(WeightsError, match=r"no model\.weights\.h5 in it"):
-        keras_models.load_weights(bare(), tmp_path / "x.keras")
+        weight_loading.load_weights(bare(), tmp_path / "x.keras")
 
 
 KERAS3_DAMAGE: dict[str, tuple[Callable[[h5py.File], Any], str]] = {
@@ -677,14 +677,14 @@ def test_a_keras_3_file_that_does_not_fit_names_the_first_tensor(
     with h5py.File(tmp_path / "x", "r+") as content:
         damage(content)
     with pytest.raises(WeightsError, match=message):
-        keras_models.load_weights(bare(), tmp_path / "x")
+        weight_loading.load_weights(bare(), tmp_path / "x")
 
 
 def test_folders_in_a_circle_end(saved: dict[str, bytes], tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(saved["save_weights"])
     with h5py.File(tmp_path / "x", "r+") as content:
         content["layers/again"] = content["layers"]
-    keras_models.load_weights(bare(), tmp_path / "x")
+    weight_loading.load_weights(bare(), tmp_path / "x")
 
 
 class Counted(keras.layers.Layer):  # type: ignore[misc]

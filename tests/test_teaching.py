@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks import class_pictures
 from PIL import Image
 
-from tests import class_pictures, taught
+from tests import taught
 from topfive import Classifier, collecting, lessons, network_folders, teaching, weights
 from topfive.errors import (
     DamagedWeightsError,

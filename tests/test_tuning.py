@@ -16,14 +16,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests import shapes
-from topfive import Classifier, checkpoints, network_folders, sources, tuning
+from tests import fakes, shapes
+from topfive import (
+    Classifier,
+    checkpoints,
+    keras_models,
+    network_folders,
+    sources,
+    tuning,
+    weight_loading,
+)
+from topfive.engine_keras import BACKENDS
 from topfive.errors import MissingExtraError, UsageError
+from topfive.networks import NETWORKS
 from topfive.results import Classification
 from topfive.training_options import Options
 from topfive.tuning import tune
-
-FEW = {"head_epochs": 1, "epochs": 2, "batch": 8}
 
 
 class Told(tuning.Listener):
@@ -118,34 +126,38 @@ class Killed(tuning.Listener):
         if (epoch, step) == (2, steps):
             os.kill(os.getpid(), signal.SIGKILL)
 
-folder, out, weights = sys.argv[1:]
+folder, out, weights, backend = sys.argv[1:]
 options = Options(head_epochs=1, epochs=2, batch=4)
-tuning.tune(folder, out, "squeezenet", weights=weights, options=options, listener=Killed())
+tuning.tune(folder, out, "squeezenet", backend=backend, weights=weights, options=options,
+            listener=Killed())
 """
 
 
-@needs("tensorflow")
+@pytest.mark.parametrize("backend", [pytest.param(one, marks=needs(one)) for one in BACKENDS])
 def test_a_killed_training_goes_on_to_the_same_curve(
-    net: Path, warm: Path, few: Path, tmp_path: Path
+    net: Path, warm: Path, few: Path, tmp_path: Path, backend: str
 ) -> None:
+    given: dict[str, Any] = {"weights": net, "backend": backend}
     options = Options(head_epochs=1, epochs=2, batch=4)
-    whole = tune(few, tmp_path / "whole", "squeezenet", weights=net, options=options)
+    whole = tune(few, tmp_path / "whole", "squeezenet", options=options, **given)
+    assert whole.history[-1]["loss"] < whole.history[0]["loss"]
     out = tmp_path / "out"
-    command = [sys.executable, "-c", PROGRAM, str(few), str(out), str(net)]
+    command = [sys.executable, "-c", PROGRAM, str(few), str(out), str(net), backend]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert not (out / network_folders.CARD).exists()
 
     other = Options(head_epochs=1, epochs=3, batch=4)
     with pytest.raises(UsageError, match=r"epochs \(2 then, 3 now\); --restart begins anew"):
-        tune(few, out, "squeezenet", weights=net, options=other)
+        tune(few, out, "squeezenet", options=other, **given)
     told = Told()
-    resumed = tune(few, out, "squeezenet", weights=net, options=options, listener=told)
+    resumed = tune(few, out, "squeezenet", options=options, listener=told, **given)
     assert told.plans[0]["resumed_from"] == 1
     assert {epoch for epoch, _, _ in told.steps} == {2, 3}, "the first is not learned again"
     # float32, whose sums several threads may add up in another order.
     np.testing.assert_allclose(curve(resumed.history), curve(whole.history), rtol=1e-4, atol=1e-5)
     assert resumed.best_epoch == whole.best_epoch
     assert resumed.accuracy == whole.accuracy
+    assert network_folders.read_card(out)["made"]["backend"] == backend
 
 
 @needs("tensorflow")
@@ -166,16 +178,33 @@ def test_a_network_learns_from_scratch(warm: Path, tmp_path: Path) -> None:
     assert network_folders.read_card(tmp_path / "out")["made"]["by"] == "train"
 
 
-@pytest.mark.parametrize("backend", [
-    pytest.param("jax", marks=needs("jax")), pytest.param("torch", marks=needs("torch")),
-])  # fmt: skip
-def test_other_backends_learn_and_resume_too(
-    net: Path, warm: Path, few: Path, tmp_path: Path, backend: str
+@needs("tensorflow")
+def test_a_training_that_fails_leaves_nothing_behind(
+    few: Path, weight_file: Path, tmp_path: Path
 ) -> None:
-    result = tune(few, tmp_path / "out", "squeezenet", weights=net, backend=backend,
-                  options=Options(**FEW))  # type: ignore[arg-type]  # fmt: skip
-    assert result.history[-1]["loss"] < result.history[0]["loss"]
-    assert network_folders.read_card(tmp_path / "out")["made"]["backend"] == backend
+    out = tmp_path / "out"
+    for file in (few / "circle").iterdir():
+        file.write_bytes(b"no picture")
+    told = Told()
+    with pytest.raises(UsageError, match="no picture is left to learn from of circle"):
+        tune(few, out, "squeezenet_v1.1", weights=weight_file, listener=told)
+    assert len(told.warnings) == 6
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["mobilenet", "efficientnetb0", "convnext_tiny"])
+def test_the_weights_before_a_head_come_back_whatever_layers_they_are_of(
+    name: str, tmp_path: Path
+) -> None:
+    network = NETWORKS[name]
+    body = keras_models.bare(network, "channels_last")
+    fakes.randomise(body, network)
+    file = tmp_path / "body.weights.h5"
+    keras_models.features(body).save_weights(str(file))
+    again = keras_models.features(keras_models.bare(network, "channels_last"))
+    weight_loading.load_weights(again, file)
+    for one, other in zip(keras_models.features(body).weights, again.weights, strict=True):
+        assert np.array_equal(one.numpy(), other.numpy()), one.path
 
 
 @needs("jax")
@@ -183,7 +212,7 @@ def test_several_devices_share_a_batch_on_jax(
     net: Path, warm: Path, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
-    told, options = Told(), Options(**FEW)  # type: ignore[arg-type]
+    told, options = Told(), Options(head_epochs=1, epochs=2, batch=8)
     result = tune(few, tmp_path / "out", "squeezenet", weights=net, backend="jax",
                   options=options, listener=told)  # fmt: skip
     assert len(told.plans[0]["devices"]) == 2

@@ -3,7 +3,8 @@
 `classify("photo.jpg").predictions[0].label` asks VGG16;
 `Classifier("xception").classify("photo.jpg", top=5)` another network;
 `batch("photos/", "results.parquet")` all that is in a folder;
-`evaluate("labelled/", ["vgg16", "resnet50"])` how good they are.
+`evaluate("labelled/", ["vgg16", "resnet50"])` how good they are;
+`teach("folders/", "own", "resnet50")` your own classes.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from topfive.results import Classification, Failure, Prediction, Row
     from topfive.runs import Listener
     from topfive.sources import Source
+    from topfive.teaching import Teaching, teach
+    from topfive.tuning import Tuned, tune
 
 __version__ = "0.1.0"
 
@@ -53,6 +56,10 @@ _HOMES = {
     "Prediction": "results",
     "Row": "results",
     "Source": "sources",
+    "Teaching": "teaching",
+    "teach": "teaching",
+    "Tuned": "tuning",
+    "tune": "tuning",
 }
 
 __all__ = [
@@ -70,13 +77,17 @@ __all__ = [
     "Row",
     "Source",
     "Summary",
+    "Teaching",
     "TopfiveError",
+    "Tuned",
     "UsageError",
     "WeightsError",
     "batch",
     "classify",
     "evaluate",
     "find_network",
+    "teach",
+    "tune",
 ]
 
 

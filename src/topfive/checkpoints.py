@@ -12,7 +12,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,7 @@ class Checkpoint:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder of checkpoints against all other processes.
+    """Hold a folder of checkpoints against all other processes; without one it goes again.
 
     Raises:
         UsageError: another one trains there.
@@ -123,18 +123,33 @@ def locked(folder: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    lock = FileLock(folder / LOCK)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / LOCK).acquire(timeout=PATIENCE):
-            yield
+        lock.acquire(timeout=PATIENCE)
     except Timeout as error:
         raise UsageError(f"another process is training in {folder.parent}") from error
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        yield
+    finally:
+        if not (folder / STATE).exists():
+            remove(folder)
+        lock.release()
 
 
 def remove(folder: Path) -> None:
-    """Delete the checkpoints of a training."""
-    if folder.is_dir():
-        shutil.rmtree(folder)
+    """Delete a training's checkpoints, and the folder around them if nothing else is in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        folder.parent.rmdir()
+
+
+def clear(folder: Path) -> None:
+    """Delete a training's checkpoints from the folder that is held."""
+    for file in (folder / STATE, *folder.glob("best-*.npz")):
+        file.unlink(missing_ok=True)
 
 
 def _load(file: Path) -> tuple[dict[str, Any], dict[str, list[NDArray[Any]]]]:

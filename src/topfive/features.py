@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import sqlite3
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
@@ -26,6 +25,8 @@ from topfive.preparation import Found, Response
 from topfive.results import Failure
 
 if TYPE_CHECKING:
+    from sqlite3 import Connection, Error
+
     from topfive.sources import Picture, Source
 
 LAYOUT = """
@@ -38,7 +39,7 @@ KEEP = (
     "insert or replace into features (sha256, width, height, vector, crc32) values (?, ?, ?, ?, ?)"
 )
 PATIENCE = 10.0  # seconds that one process waits for another
-DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+DAMAGED = (11, 26)  # SQLITE_CORRUPT, SQLITE_NOTADB
 COMMIT = 1.0  # seconds between two
 
 Row = tuple[str, int | None, int | None, bytes, int]
@@ -104,6 +105,8 @@ class Features:
                 self._write()
 
     def _read(self, sha256: str) -> Row | None:
+        import sqlite3
+
         try:
             # All of it: a query that is not at its end would hold up the next write.
             rows = self._content.execute(FIND, (sha256,)).fetchall() if self._content else []
@@ -116,6 +119,8 @@ class Features:
         rows, self._waiting = self._waiting, {}
         if self._content is None or not rows:
             return
+        import sqlite3
+
         try:
             with self._content:
                 self._content.executemany(KEEP, rows.values())
@@ -123,7 +128,9 @@ class Features:
             self._fail(error)
         self._committed = monotonic()
 
-    def _open(self) -> sqlite3.Connection | None:
+    def _open(self) -> Connection | None:
+        import sqlite3
+
         for _ in range(2):
             try:
                 return _connect(self._file)
@@ -133,7 +140,9 @@ class Features:
                     return None
         return None
 
-    def _fail(self, error: sqlite3.Error) -> None:
+    def _fail(self, error: Error) -> None:
+        import sqlite3
+
         if self._content is not None:
             with suppress(sqlite3.Error), closing(self._content):
                 self._content.rollback()
@@ -187,7 +196,9 @@ def path(classifier: Classifier) -> Path:
     return blobs.folder() / f"{network.name}-{digest}.features"
 
 
-def _connect(file: Path) -> sqlite3.Connection:
+def _connect(file: Path) -> Connection:
+    import sqlite3
+
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()  # what was not used for long is deleted
     content = sqlite3.connect(file, PATIENCE, check_same_thread=False)

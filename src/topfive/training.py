@@ -78,6 +78,8 @@ def _train(request: dict[str, Any], folder: Path) -> dict[str, Any]:
         "classes": list(data.classes), "held_out": len(data.held_out),
         "learned_from": len(data.learned), "pictures": data.digest(),
     }  # fmt: skip
+    if request["restart"]:
+        checkpoints.clear(folder)
     training = Training(model, data, options, Checkpoint(folder, key), tell)
     training.resume()
     computing = {"backend": backend, "devices": found, "mixed_precision": mixed}

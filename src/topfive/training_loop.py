@@ -7,7 +7,6 @@ that was stopped at any moment goes on to what it would have become.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -18,7 +17,7 @@ from topfive import training_model
 from topfive.checkpoints import Arrays, Checkpoint, State
 from topfive.errors import EngineError
 from topfive.training_data import Data, Pictures
-from topfive.training_options import ALL, Options
+from topfive.training_options import Options, Phase
 
 MEASURED = 2048  # pictures that the features' mean and deviation are of
 STEP = 0.2  # seconds between two steps that are told
@@ -31,15 +30,6 @@ class Tell(Protocol):
     def __call__(self, event: str, **values: Any) -> None: ...
 
 
-@dataclass(frozen=True)
-class Phase:
-    """A part of a training: what learns, and in how many epochs."""
-
-    name: str
-    unfreeze: int | str
-    epochs: int
-
-
 class Training:
     """A model that learns from data, from a checkpoint on."""
 
@@ -50,7 +40,7 @@ class Training:
         self.tell = tell
         self.batch = options.batch
         self.steps = -(-len(data.learned) // self.batch)
-        self.phases = [one for one in _phases(options) if one.epochs]
+        self.phases = options.phases()
         self.state = State()
 
     def resume(self) -> None:
@@ -214,15 +204,6 @@ def score(logits: NDArray[np.float32], truths: NDArray[np.intp]) -> tuple[float,
 
     known = log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(truths)), truths]
     return float(-known.mean()), float((logits.argmax(axis=1) == truths).mean())
-
-
-def _phases(options: Options) -> list[Phase]:
-    if options.from_scratch:
-        return [Phase("all", ALL, options.epochs or 0)]
-    return [
-        Phase("head", 0, options.head_epochs or 0),
-        Phase("blocks", options.unfreeze, options.epochs or 0),
-    ]
 
 
 def _better(row: dict[str, Any], other: dict[str, Any]) -> bool:

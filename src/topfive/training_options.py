@@ -22,6 +22,15 @@ WEIGHT_DECAYS = {"adamw": 0.01, "sgd": 1e-4}
 
 
 @dataclass(frozen=True)
+class Phase:
+    """A part of a training: what learns, and in how many epochs."""
+
+    name: str
+    unfreeze: int | str
+    epochs: int
+
+
+@dataclass(frozen=True)
 class Options:
     """The options of a training; what is left open, `resolved` fills in.
 
@@ -94,6 +103,14 @@ class Options:
             raise UsageError("from scratch there is no head to begin with; head epochs are 0")
         if not (self.epochs or self.head_epochs):
             raise UsageError("there are no epochs to learn in")
+
+    def phases(self) -> list[Phase]:
+        """Return the parts that a training has."""
+        head, more = self.head_epochs or 0, self.epochs or 0
+        if self.from_scratch:
+            return [Phase("all", ALL, more)]
+        parts = [Phase("head", 0, head), Phase("blocks", self.unfreeze, more)]
+        return [one for one in parts if one.epochs]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""

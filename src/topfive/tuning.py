@@ -138,8 +138,6 @@ def tune(
         raise UsageError(f"a share from 0 to 1 is held out, or a validation; received {split:g}")
     network_folders.check_weights(card, weights)
     file = None if options.from_scratch else _weights(card, weights, offline)
-    if restart:
-        checkpoints.remove(work)
     remarks: list[str] = []
 
     def hear(event: dict[str, Any]) -> None:
@@ -165,6 +163,7 @@ def tune(
         "backend": backend,
         "options": options.to_dict(),
         "checkpoints": str(work),
+        "restart": restart,
     }
     try:
         found = listen("topfive.training", request, hear)
@@ -177,7 +176,7 @@ def tune(
         measured = tuned_networks.proved(content, work, found, max_pixels)
         content["made"]["accuracy"] = asdict(measured)
         network_folders.write(target, content, tuned_networks.files(work))
-    checkpoints.remove(work)
+        checkpoints.remove(work)
     truths, answers = (np.array(found[name]) for name in ("truths", "answers"))
     return Tuned(
         find_network(str(target)),
