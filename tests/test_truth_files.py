@@ -152,3 +152,22 @@ def test_a_file_that_cannot_be_read_is_a_usage_error(
 def test_names_may_be_bytes_that_are_no_text(tmp_path: Path) -> None:
     entries = read(tmp_path, b"file,label\n\xff.jpg,tench\n", "v.csv")
     assert entries[0].name == "\udcff.jpg"
+
+
+def own(*names: str) -> tuple[labels.Label, ...]:
+    return tuple(labels.Label("", name) for name in names)
+
+
+def test_numbers_are_labels_where_classes_are_called_so(tmp_path: Path) -> None:
+    digits, file = own("1", "2", "3"), tmp_path / "val.csv"
+    file.write_text("file,label\na.jpg,2\n")
+    assert [one.index for one in truth_files.read(file, digits)] == [1]
+    assert [one.index for one in truth_files.read(file, digits, "index")] == [2]
+    file.write_text("file,index\na.jpg,2\n")
+    assert [one.index for one in truth_files.read(file, digits)] == [2]
+
+
+def test_numbers_are_indices_where_no_class_is_imagenets(tmp_path: Path) -> None:
+    (tmp_path / "val.txt").write_text("a.jpg 1\nb.jpg 2\n")
+    found = truth_files.read(tmp_path / "val.txt", own("cat", "dog", "bird"))
+    assert [one.index for one in found] == [1, 2]

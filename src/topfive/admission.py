@@ -112,7 +112,7 @@ def measure(
     return Measurement(
         len(pictures),
         metrics.share(same, len(pictures)),
-        float(np.mean(common)) / BEST,
+        float(np.mean(common)) / best[0].shape[1],  # some networks have fewer classes
         float(np.abs(before - after).sum(axis=1).mean()) / 2,
         _accuracy(found[0][:, 0], found[1][:, 0]) if truths else None,
         _accuracy(found[0].any(axis=1), found[1].any(axis=1)) if truths else None,

@@ -40,7 +40,6 @@ def build(
     keras.config.set_dtype_policy(MIXED if mixed else "float32")
     try:
         if weights is None:
-            keras.utils.set_random_seed(options.seed)
             body = keras_models.features(keras_models.bare(network, "channels_last", True))
             initialise(body, options)
         else:
@@ -204,6 +203,12 @@ def compile_model(model: Any, options: Options, phase: str, steps: int, jit: boo
 
 def seed_epoch(model: Any, seed: int, epoch: int) -> None:
     """Start all that is random in a model as this epoch always starts it."""
+    import keras
+
+    if keras.backend.backend() == "torch":
+        import torch
+
+        torch.manual_seed(_seed(seed, epoch))  # its dropout takes no state of Keras's
     for number, state in enumerate(one for one in model.variables if SEED in one.path):
         state.assign(np.array([_seed(seed, epoch, number), 0]))
 

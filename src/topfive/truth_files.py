@@ -43,6 +43,8 @@ def read(file: Path, labels: Sequence[Label], numbers: str | None = None) -> lis
     is a WordNet id, a label, or a number; what numbers are is said by `numbers`, one of
     `NUMBERS`. In a column `index` they are Keras's, 0 to 999, and so they are where a 0 is
     among them; where the development kit's `meta.mat` lies beside the file they are its ids.
+    Otherwise they are labels where a class is called by a number, and indices where no class
+    is ImageNet's.
 
     Raises:
         UsageError: it cannot be read, a class is unknown or ambiguous, or the numbers may be
@@ -58,10 +60,13 @@ def read(file: Path, labels: Sequence[Label], numbers: str | None = None) -> lis
     if not rows:
         raise UsageError(f"{file}: no picture in it")
     bare = {int(name) for _, _, name in rows if is_number(name)}
-    if bare and column != INDEX_COLUMN and _meaning(bare, numbers, file) == ILSVRC:
+    asked = INDEX if column == INDEX_COLUMN else numbers
+    if asked is None and any(is_number(label.name) for label in labels):
+        classes = ClassNames(labels)
+    elif bare and (asked or _meaning(bare, labels, file)) == ILSVRC:
         classes = ClassNames(labels, _ilsvrc_ids(file.parent / META))
     else:
-        classes = ClassNames(labels)
+        classes = ClassNames(labels, indices=True)
     return [Entry(line, name, classes.get(text, f"{file}, line {line}"))
             for line, name, text in rows]  # fmt: skip
 
@@ -125,9 +130,9 @@ def _incomplete(file: Path, line: int) -> UsageError:
     return UsageError(f"{file}, line {line}: expected a picture's name and its class")
 
 
-def _meaning(bare: set[int], numbers: str | None, file: Path) -> str:
-    if numbers is not None or 0 in bare:
-        return numbers or INDEX
+def _meaning(bare: set[int], labels: Sequence[Label], file: Path) -> str:
+    if 0 in bare or not any(label.wnid for label in labels):
+        return INDEX
     if (file.parent / META).is_file():
         return ILSVRC
     raise UsageError(

@@ -215,7 +215,7 @@ def unpin(network: Network) -> str:
         return ""
     return (
         "\n  That hash is of the file that came first, for its publisher gives none. "
-        f"To forget it: topfive weights remove {network.name}"
+        f"To forget it: topfive weights remove {_published(network)}"
     )
 
 
@@ -224,6 +224,11 @@ def _by_hand(network: Network, reason: str) -> str:
         f"{network.title} needs its weights, {network.weights.size / 1e6:,.1f} MB: {reason}.\n"
         f"  address: {url(network)}\n"
         f"  folder:  {folder()}\n"
-        f"  Put the file there, or: topfive weights import FILE --network {network.name}"
+        f"  Put the file there, or: topfive weights import FILE --network {_published(network)}"
         + unpin(network)
     )
+
+
+def _published(network: Network) -> str:
+    """Return the name of the network whose weights they are."""
+    return network.taught.backbone if network.taught else network.name

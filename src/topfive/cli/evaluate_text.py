@@ -35,7 +35,8 @@ def show(comparison: Comparison, per_class: bool) -> None:
         if one.failures:
             console.print(f"{title}: failed and not counted: {len(one.failures):,}")
     for card in dict.fromkeys(one.network for one in comparison.evaluations):
-        console.print(f"{card.name}: published with {card.published}")
+        if card.published:
+            console.print(f"{card.name}: published with {card.published}")
     for line in remarks(comparison):
         console.print(line)
     for title, one in titled:
