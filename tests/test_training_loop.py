@@ -47,7 +47,7 @@ def pictures(truths: list[int]) -> Pictures:
     return Pictures(sources, np.array(truths), ("",) * len(sources), squares, never)
 
 
-DATA = Data(("a", "b", "c"), pictures([0, 0, 0, 0, 1, 1, 2]), pictures([0, 1, 2]), 0)
+DATA = Data(("a", "b", "c"), pictures([0, 0, 0, 0, 1, 1, 2]), pictures([0, 1, 2]), 0, 0)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from tests import fakes, shapes
 from topfive import (
     Classifier,
     checkpoints,
+    curves,
     keras_models,
     network_folders,
     sources,
@@ -94,6 +95,13 @@ def test_95_percent_of_shapes_are_told_by_a_network_that_every_command_takes(
     assert told.plans[0]["phases"][1]["trainable"] == 388_228
     assert told.steps[-1] == (3, 6, 6)
     assert result.seconds < 120
+    assert (result.unreadable, result.copies) == (0, 0)
+    table = (out / curves.TABLE).read_text()
+    assert [line.split(",")[:2] for line in table.splitlines()[1:]] == [
+        ["1", "head"], ["2", "head"], ["3", "blocks"],
+    ]  # fmt: skip
+    assert f"best epoch: {result.best_epoch}" in (out / curves.PICTURE).read_text()
+    assert {one.name for one in (out / curves.LOG).iterdir()} == {*curves.RUNS}
 
     # The folder is a network like any other.
     fresh = shapes.write(tmp_path / "fresh", 12, seed=5)
@@ -146,9 +154,14 @@ def test_a_killed_training_goes_on_to_the_same_curve(
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert not (out / network_folders.CARD).exists()
 
+    assert len((out / curves.TABLE).read_text().splitlines()) == 2
     other = Options(head_epochs=1, epochs=3, batch=4)
-    with pytest.raises(UsageError, match=r"epochs \(2 then, 3 now\); --restart begins anew"):
+    picture = few / "circle" / "000.png"
+    known = picture.read_bytes()
+    Image.new("RGB", (96, 96), "red").save(picture)
+    with pytest.raises(UsageError, match=r"epochs \(2 then, 3 now\), pictures; --restart begins"):
         tune(few, out, "squeezenet", options=other, **given)
+    picture.write_bytes(known)
     told = Told()
     resumed = tune(few, out, "squeezenet", options=options, listener=told, **given)
     assert told.plans[0]["resumed_from"] == 1
@@ -158,6 +171,7 @@ def test_a_killed_training_goes_on_to_the_same_curve(
     assert resumed.best_epoch == whole.best_epoch
     assert resumed.accuracy == whole.accuracy
     assert network_folders.read_card(out)["made"]["backend"] == backend
+    assert len((out / curves.TABLE).read_text().splitlines()) == 4
 
 
 @needs("tensorflow")
@@ -244,6 +258,10 @@ def test_what_cannot_be_done_is_refused_before_a_framework_is_started(
     (out / "letter.txt").write_text("mine")
     with pytest.raises(UsageError, match="holds other files"):
         tune(few, out, name, weights=weight_file)
+    with monkeypatch.context() as without:
+        without.setattr(curves, "find_spec", lambda _: None)
+        with pytest.raises(MissingExtraError, match=r"pip install 'topfive\[tune\]'"):
+            tune(few, tmp_path / "new", name, weights=weight_file)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'topfive\[torch\]'"):
         tune(few, tmp_path / "new", name, weights=weight_file, backend="torch")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from topfive.calibration import Calibration
 from topfive.errors import UsageError
-from topfive.hierarchy import Node, find_node, load, state, statement
+from topfive.hierarchy import Node, check, find_node, load, state, statement
 from topfive.labels import Label, top_predictions
 
 
@@ -40,6 +40,8 @@ class Interpreter:
     ) -> None:
         self._labels = labels
         self._nodes: dict[str, Node] = load(labels) if hierarchy or ancestors else {}
+        if hierarchy:
+            check(self._nodes)
         self._hierarchy = hierarchy
         self._ancestors = [find_node(self._nodes, name) for name in ancestors]
         self._calibration, self._coverage, self._reject = calibration, coverage, reject

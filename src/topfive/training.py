@@ -85,7 +85,7 @@ def _train(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     computing = {"backend": backend, "devices": found, "mixed_precision": mixed}
     tell("begin", plan={**training.plan(), **computing})
     for row in training.state.history:
-        tell("epoch", row=row)
+        tell("epoch", row=row, best=training.state.best_epoch)
     training.run()
     head, body = training_model.head_of(model), training_model.body_of(model)
     body.save_weights(str(folder / BODY))
@@ -93,7 +93,8 @@ def _train(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {
         **training.plan(),
         **computing,
-        "left_out": data.left_out,
+        "unreadable": data.unreadable,
+        "copies": data.copies,
         "held_out": [source.name for source in data.held_out.sources],
         "truths": data.held_out.truths.tolist(),
         "answers": training.answers(data.held_out).argmax(axis=1).tolist(),
@@ -124,7 +125,9 @@ def devices(backend: str) -> list[str]:
 def _end_with_parent() -> None:
     """End when whoever started this process is gone, however it ended."""
     with contextlib.suppress(OSError):
-        sys.stdin.read()
+        # Not by `sys.stdin`, whose lock the interpreter wants when it ends.
+        while os.read(0, 1):
+            pass
     os._exit(1)
 
 

@@ -78,12 +78,14 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Data:
-    """The pictures to learn from and those that are held out; how many could not be used."""
+    """The pictures to learn from and those that are held out; how many could not be read, and
+    how many are copies and were left out."""
 
     classes: tuple[str, ...]
     learned: Pictures
     held_out: Pictures
-    left_out: int
+    unreadable: int
+    copies: int
 
     def digest(self) -> str:
         """Return what names the contents of the pictures, their classes and their parts."""
@@ -131,7 +133,9 @@ def read(
     sources, known_hashes = (source for source, _ in listed), (one or "" for one in hashes)
     every = Pictures(tuple(sources), truths, tuple(known_hashes), squares, prepare)
     learned, apart = (every.some(np.flatnonzero(usable & part)) for part in (~out, out))
-    data = Data(known.classes, learned, apart, int((~usable).sum()))
+    unreadable = hashes.count(None)
+    copies = len(listed) - int(usable.sum()) - unreadable
+    data = Data(known.classes, learned, apart, unreadable, copies)
     _check(data, warn)
     return data
 

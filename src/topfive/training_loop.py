@@ -6,7 +6,8 @@ that was stopped at any moment goes on to what it would have become.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -87,8 +88,8 @@ class Training:
     def _begin(self) -> None:
         phase = self.phases[self.state.phase]
         self._learn(phase)
-        steps, jit = self.steps * phase.epochs, _backend() == "jax"
-        training_model.compile_model(self.model, self.options, phase.name, steps, jit)
+        steps = self.steps * phase.epochs
+        training_model.compile_model(self.model, self.options, phase.name, steps)
 
     def _learn(self, phase: Phase) -> None:
         training_model.set_learning(self.model, phase.unfreeze, self.options.from_scratch)
@@ -111,11 +112,11 @@ class Training:
     def _epoch(self, phase: Phase) -> None:
         start, state = perf_counter(), self.state
         number = len(state.history) + 1
-        training_model.seed_epoch(self.model, self.options.seed, number)
         heard = _Steps(number, self.steps, self.tell)
+        seed = partial(training_model.seed_epoch, self.model, self.options.seed, number)
         learned = self.model.fit(
             self._batches(number), steps_per_epoch=self.steps, verbose=0, shuffle=False,
-            callbacks=[heard.callback()],
+            callbacks=[heard.callback(seed)],
         ).history  # fmt: skip
         loss, accuracy = score(self.answers(self.data.held_out), self.data.held_out.truths)
         row: dict[str, Any] = {
@@ -131,7 +132,7 @@ class Training:
         if not np.isfinite([row["loss"], loss]).all():
             raise EngineError(
                 f"the loss of epoch {number} is no number: the network diverged; a lower learning "
-                "rate, or no mixed precision, may do"
+                "rate, or no mixed precision, may do (with --restart)"
             )
         best = not state.best_epoch or _better(row, state.history[state.best_epoch - 1])
         state.history.append(row)
@@ -140,7 +141,7 @@ class Training:
         state.epochs += 1
         state.seconds += row["seconds"]
         self._keep(best)
-        self.tell("epoch", row=row)
+        self.tell("epoch", row=row, best=state.best_epoch)
 
     def _keep(self, best: bool) -> None:
         model, optimizer = self.model.variables, self.model.optimizer.variables
@@ -186,10 +187,14 @@ class _Steps:
     def __init__(self, epoch: int, steps: int, tell: Tell) -> None:
         self.epoch, self.steps, self.tell, self.told = epoch, steps, tell, perf_counter()
 
-    def callback(self) -> Any:
+    def callback(self, seed: Callable[[], None]) -> Any:
+        """Return a callback that seeds an epoch, and hears of its steps."""
         import keras
 
-        return keras.callbacks.LambdaCallback(on_train_batch_end=self._step)
+        # Not before `fit`, which tries a new model on PyTorch with numbers from the same source.
+        return keras.callbacks.LambdaCallback(
+            on_train_begin=lambda _: seed(), on_train_batch_end=self._step
+        )
 
     def _step(self, step: int, logs: Any) -> None:
         if step + 1 == self.steps or perf_counter() - self.told >= STEP:
@@ -210,12 +215,6 @@ def _better(row: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether an epoch is better: more of what is held out is right, or as much and surer."""
     first, second = ((one["val_accuracy"], -one["val_loss"]) for one in (row, other))
     return bool(first > second)
-
-
-def _backend() -> str:
-    import keras
-
-    return str(keras.backend.backend())
 
 
 def _arrays(variables: Any) -> Arrays:

@@ -171,7 +171,7 @@ def set_learning(model: Any, learning: int | str, from_scratch: bool = False) ->
                 layer.trainable = False
 
 
-def compile_model(model: Any, options: Options, phase: str, steps: int, jit: bool) -> None:
+def compile_model(model: Any, options: Options, phase: str, steps: int) -> None:
     """Make a model ready to learn for so many steps."""
     import keras
 
@@ -196,7 +196,7 @@ def compile_model(model: Any, options: Options, phase: str, steps: int, jit: boo
             from_logits=True, label_smoothing=options.label_smoothing
         ),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-        jit_compile=jit,
+        jit_compile=keras.backend.backend() == "jax",
     )
     model.optimizer.build(model.trainable_variables)
 

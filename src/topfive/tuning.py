@@ -14,6 +14,7 @@ import numpy as np
 from topfive import (
     checkpoints,
     class_folders,
+    curves,
     metrics,
     network_folders,
     sources,
@@ -59,8 +60,8 @@ class Tuned:
     """A network that was trained, and how good it is.
 
     `accuracy` is that of the compiled network on the held-out pictures; the epoch that was
-    kept, `best_epoch`, was chosen by them, so it flatters a little. `left_out` counts pictures
-    that could not be used.
+    kept, `best_epoch`, was chosen by them, so it flatters a little. `unreadable` and `copies`
+    count pictures that were left out.
     """
 
     network: Network
@@ -68,7 +69,8 @@ class Tuned:
     classes: tuple[str, ...]
     num_pictures: int
     num_held_out: int
-    left_out: int
+    unreadable: int
+    copies: int
     best_epoch: int
     accuracy: Measure
     confusions: tuple[Confusion, ...]
@@ -105,7 +107,7 @@ def tune(
     listener: Listener | None = None,
 ) -> Tuned:
     """Fine-tune a network for the classes of a folder, or train it from scratch, and write it to
-    the folder `out`.
+    the folder `out`, with its curves; see `curves.write`.
 
     `folder` holds a folder of pictures for each class; see `class_folders.read`. `validation` is
     a folder like it whose pictures are held out, else that is the share `split` (0 to 1) of
@@ -119,7 +121,8 @@ def tune(
         UsageError: there are fewer than two classes, `out` is taken, an option does not fit or
             is not that of the checkpoint.
         WeightsError: the weights are not here and cannot be fetched, or do not fit.
-        EngineError, MissingExtraError: the backend cannot be used, or the network diverged.
+        EngineError: the backend cannot be used, or the network diverged.
+        MissingExtraError: the backend, or what draws the curves, is not installed.
         OutputError: the network cannot be written; what was there stays.
     """
     check_choice("backend", backend, BACKENDS)
@@ -127,6 +130,7 @@ def tune(
         raise MissingExtraError(
             f"the {backend} backend needs an extra: pip install 'topfive[{backend}]'"
         )
+    curves.check()
     options, listener = options.resolved(), listener or Listener()
     card = network if isinstance(network, Network) else find_network(network)
     chosen = choose_recipe(card, recipe, fit, filter, window)
@@ -139,13 +143,20 @@ def tune(
     network_folders.check_weights(card, weights)
     file = None if options.from_scratch else _weights(card, weights, offline)
     remarks: list[str] = []
+    history: list[Row] = []
+    done = 0
 
     def hear(event: dict[str, Any]) -> None:
+        nonlocal done
         if event["event"] == "begin":
+            done = event["plan"]["resumed_from"]
             listener.begin(event["plan"])
         elif event["event"] == "step":
             listener.step(event["epoch"], event["step"], event["steps"], event["loss"])
         elif event["event"] == "epoch":
+            history.append(event["row"])
+            if len(history) >= done:
+                curves.write(target, history, event["best"])
             listener.epoch(event["row"])
         else:
             remarks.append(event["text"])
@@ -184,7 +195,8 @@ def tune(
         tuple(found["classes"]),
         found["pictures"],
         len(truths),
-        found["left_out"],
+        found["unreadable"],
+        found["copies"],
         found["best_epoch"],
         measured,
         metrics.confusions(truths, answers),

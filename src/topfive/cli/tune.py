@@ -201,12 +201,11 @@ def run(
     asked = Options(
         augment=0.0 if no_augment else augment, **{name: chosen.pop(name) for name in names}
     )
-    from topfive import curves, tuning
+    from topfive import tuning
     from topfive.cli import tune_text
 
-    curves.check()
     return_memory()
-    with tune_text.terminal(out, quiet) as listener:
+    with tune_text.terminal(quiet) as listener:
         try:
             tuned = tuning.tune(
                 folder, out, options=asked, validation=validation,
@@ -219,4 +218,4 @@ def run(
         write(json.dumps(tuned.to_dict(), indent=1) + "\n")
     else:
         write(tune_text.describe(tuned, str(out)) + "\n")
-    return 1 if tuned.left_out else 0
+    return 1 if tuned.unreadable else 0

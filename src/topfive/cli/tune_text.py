@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -26,13 +26,10 @@ SOON = 0.2  # share of an epoch that tells how long it takes, its slow first ste
 
 class Terminal(tuning.Listener):
     """Shows how a training goes by `tell`, which says a line for good, and by `change`, which
-    shows a line for now and the share (0 to 1) that is done of the whole; `folder` gets its
-    curves."""
+    shows a line for now and the share (0 to 1) that is done of the whole."""
 
-    def __init__(
-        self, folder: Path, tell: Callable[[str], None], change: Callable[[str, float], None]
-    ) -> None:
-        self.folder, self.tell, self.change = folder, tell, change
+    def __init__(self, tell: Callable[[str], None], change: Callable[[str, float], None]) -> None:
+        self.tell, self.change = tell, change
         self.history: list[Mapping[str, Any]] = []
         self.resumed = self.total = 0
         self.phases: dict[str, int] = {}
@@ -58,7 +55,7 @@ class Terminal(tuning.Listener):
         self.change(text, (epoch - 1 + share) / self.total)
 
     def epoch(self, row: Mapping[str, Any]) -> None:
-        """Say what an epoch gave, if it is of this session, and draw all so far."""
+        """Say what an epoch gave, if it is of this session."""
         if row["phase"] != self.phase:  # the one before may have ended early
             self.phase, names = row["phase"], [*self.phases]
             following = names[names.index(row["phase"]) :]
@@ -68,8 +65,6 @@ class Terminal(tuning.Listener):
             self.tell(of_epoch(row, self.total))
             self.change("", len(self.history) / self.total)
             self.seconds = row["seconds"]
-        if len(self.history) >= self.resumed:
-            curves.write(self.folder, self.history, best_of(self.history))
         self.start = monotonic()
 
     def warn(self, text: str) -> None:
@@ -78,25 +73,23 @@ class Terminal(tuning.Listener):
 
 
 @contextmanager
-def terminal(folder: Path, quiet: bool) -> Iterator[Terminal]:
+def terminal(quiet: bool) -> Iterator[Terminal]:
     """Give what shows on standard error how a training goes: a bar on a terminal, elsewhere a
-    line for each epoch, and within long ones a line a minute; nothing of that, if `quiet`.
-    The curves are written to the folder as it goes."""
+    line for each epoch, and within long ones a line a minute; nothing of that, if `quiet`."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     if quiet:
-        yield Terminal(folder, lambda _: None, lambda *_: None)
+        yield Terminal(lambda _: None, lambda *_: None)
     elif not console.is_terminal:
-        yield Terminal(folder, _say, _now_and_then())
+        yield Terminal(_say, _now_and_then())
     else:
         columns = (SpinnerColumn(), BarColumn(bar_width=None),
                    TextColumn("{task.description}", markup=False))  # fmt: skip
         with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task("reading pictures", total=None)
             yield Terminal(
-                folder,
                 console.print,
                 lambda text, share: bar.update(task, description=text, completed=share, total=1),
             )
@@ -145,12 +138,6 @@ def of_epoch(row: Mapping[str, Any], total: int) -> str:
     )
 
 
-def best_of(history: Sequence[Mapping[str, Any]]) -> int:
-    """Return the first of the epochs whose weights would be kept, as `training` chooses it."""
-    best = max(history, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
-    return int(best["epoch"])
-
-
 def goes_on(done: int, restart: bool) -> str:
     """Return what is said when the user stops a training, of which so many epochs are done."""
     if not done:
@@ -174,8 +161,8 @@ def describe(tuned: Tuned, folder: str) -> str:
         "by these pictures",
         f"time             {_seconds(tuned.seconds)}",
     ]
-    if tuned.left_out:
-        lines.append(f"left out         {tuned.left_out:,} pictures")
+    if tuned.unreadable or tuned.copies:
+        lines.append(f"left out         {_left_out(tuned)}")
     for place, one in enumerate(tuned.confusions[:SHOWN]):
         title = "" if place else "taken wrongly"
         truth, answer = (_name(tuned.classes[index]) for index in (one.truth, one.predicted))
@@ -190,6 +177,11 @@ def describe(tuned: Tuned, folder: str) -> str:
         f"topfive classify PICTURE --model {printable(shlex.quote(folder))}",
         f"tensorboard --logdir {printable(shlex.quote(str(Path(folder) / curves.LOG)))}",
     ])  # fmt: skip
+
+
+def _left_out(tuned: Tuned) -> str:
+    counts = (tuned.unreadable, "cannot be read"), (tuned.copies, "copies of others")
+    return ", ".join(f"{count:,} {why}" for count, why in counts if count)
 
 
 def _name(name: str) -> str:
