@@ -18,7 +18,7 @@ classify: $(RUN)
 	@$(BIN)/topfive classify --model "$$MODEL" -- "$$IMAGE"
 
 test: $(DEVELOP)
-	$(BIN)/python -m pytest --cov -n 2 --dist loadfile
+	$(BIN)/python -m pytest --cov -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(DEVELOP)
 	$(BIN)/ruff check

@@ -22,6 +22,18 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
 
+# The longest, by measurement: they come first, so that no process waits for another's last file.
+LONG = ("test_keras_models", "test_engine_openvino", "test_taught_everywhere", "test_cluster",
+        "test_tuning", "test_exports", "test_benchmarks_folder", "test_backends",
+        "test_quantisation")  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bring the tests into an order in which two processes are done at about the same time."""
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with real weights, photographs and reference answers."""

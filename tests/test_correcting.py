@@ -310,12 +310,14 @@ def test_the_text_fits_a_terminal_and_shows_names_as_they_are_safe(
     for text in texts:
         assert all(len(line) <= 80 for line in text.splitlines() if " " in line.strip())
         assert "\x1b" not in text
+    undo(pets)
+    # Where a line is broken depends on the length of the folder's name.
+    texts = [" ".join(text.split()) for text in (*texts, correcting.describe(history(pets)))]
     assert "boards/003.jpg: was boards" in texts[1]
     assert "held out, right now:" in texts[1]
     assert texts[2].count(": added") == texts[2].count(": forgotten") == 1
-    assert "--undo takes the last of 2 corrections back" in " ".join(texts[1].split())
-    undo(pets)
-    assert "was not corrected" in correcting.describe(history(pets))
+    assert "--undo takes the last of 2 corrections back" in texts[1]
+    assert "was not corrected" in texts[4]
 
 
 def test_what_cannot_be_corrected_is_said(
