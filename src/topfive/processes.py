@@ -30,12 +30,17 @@ def skip_openvino_converter() -> None:
 
 def run_module(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m module` and return its status and what it printed."""
-    # -P: a keras.py in the folder that the user stands in is not Keras.
-    command = [sys.executable, "-P", "-m", module, *arguments]
+    command, environment = _command(module, *arguments)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def _command(module: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    """Return the command line of `python -m module`, and its environment."""
     source = str(Path(__file__).parents[1])
     path = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
-    environment = {**os.environ, "PYTHONPATH": path}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    # -P: a keras.py in the folder that the user stands in is not Keras.
+    command = [sys.executable, "-P", "-m", module, *arguments]
+    return command, {**os.environ, "PYTHONPATH": path}
 
 
 class ChildError(Exception):
@@ -53,13 +58,21 @@ def ask(module: str, request: Mapping[str, Any]) -> Any:
     try:
         told = json.loads(last_line(done.stdout))
     except ValueError:
-        said = last_line(done.stderr) or f"its process ended with {done.returncode}"
-        if done.returncode < 0:  # what it said last is of something else
-            said = f"its process was killed, by signal {-done.returncode}; is there memory for it?"
-        raise ChildError(said) from None
+        raise _without_answer(done.stderr, done.returncode) from None
+    return _answer(told)
+
+
+def _answer(told: Mapping[str, Any]) -> Any:
+    """Return the answer that `serve` told, or raise the error."""
     if "kind" not in told:
         return told["answer"]
     raise getattr(errors, told["kind"], ChildError)(told["message"])
+
+
+def _without_answer(said: str, status: int) -> ChildError:
+    if status < 0:  # what it said last is of something else
+        return ChildError(f"its process was killed, by signal {-status}; is there memory for it?")
+    return ChildError(last_line(said) or f"its process ended with {status}")
 
 
 def listen(module: str, request: Mapping[str, Any], hear: Callable[[dict[str, Any]], None]) -> Any:
@@ -68,12 +81,10 @@ def listen(module: str, request: Mapping[str, Any], hear: Callable[[dict[str, An
 
     Raises: what `ask` does, and what `hear` does, which ends the process.
     """
-    source = str(Path(__file__).parents[1])
-    path = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
-    command = [sys.executable, "-P", "-m", module, json.dumps(request)]
+    command, environment = _command(module, json.dumps(request))
     with tempfile.TemporaryFile("w+", errors="replace") as said:
         process = subprocess.Popen(
-            command, env={**os.environ, "PYTHONPATH": path}, text=True, errors="replace",
+            command, env=environment, text=True, errors="replace",
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
         )  # fmt: skip
         told: dict[str, Any] = {}
@@ -85,24 +96,17 @@ def listen(module: str, request: Mapping[str, Any], hear: Callable[[dict[str, An
                     continue
                 if isinstance(found, dict) and "event" in found:
                     hear(found)
-                elif isinstance(found, dict):
+                elif isinstance(found, dict) and found.keys() & {"answer", "kind"}:
                     told = found
         except BaseException:
             process.kill()
             raise
         finally:
             process.communicate()
-        if "answer" in told:
-            return told["answer"]
-        if "kind" in told:
-            raise getattr(errors, told["kind"], ChildError)(told["message"])
+        if told:
+            return _answer(told)
         said.seek(0)
-        last = last_line(said.read()) or f"its process ended with {process.returncode}"
-        if process.returncode < 0:
-            last = (
-                f"its process was killed, by signal {-process.returncode}; is there memory for it?"
-            )
-        raise ChildError(last)
+        raise _without_answer(said.read(), process.returncode)
 
 
 def serve(answer: Callable[[dict[str, Any]], Any]) -> int:
