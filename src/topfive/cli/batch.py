@@ -23,18 +23,7 @@ SHOWN = 10  # classes in the summary
 
 
 @click.command()
-@click.argument("pictures", metavar="SOURCES...", nargs=-1)
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write the rows to a .parquet, .jsonl or .csv file.",
-)
-@click.option(
-    "-0", "--null", is_flag=True, help="Read names from standard input, a NUL after each."
-)
+@options.sources("Write the rows to a .parquet, .jsonl or .csv file.")
 @options.answers
 @click.option(
     "--where",

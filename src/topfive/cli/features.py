@@ -23,18 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("pictures", metavar="SOURCES...", nargs=-1)
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write the features to a .parquet file, or to a .npy with a .csv beside it.",
-)
-@click.option(
-    "-0", "--null", is_flag=True, help="Read names from standard input, a NUL after each."
-)
+@options.sources("Write the features to a .parquet file, or to a .npy with a .csv beside it.")
 @options.model
 @click.option("--force", is_flag=True, help="Replace FILE.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress and no summary.")

@@ -144,6 +144,31 @@ _NETWORK = {
 }
 
 
+def sources(output: str) -> Callable[[Command], Command]:
+    """Return what adds any number of sources and the file that a row of each goes to; `output`
+    is what the help page says of that."""
+    return lambda command: _add(
+        (
+            click.argument("pictures", metavar="SOURCES...", nargs=-1),
+            click.option(
+                "-o",
+                "--output",
+                required=True,
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help=output,
+            ),
+            click.option(
+                "-0",
+                "--null",
+                is_flag=True,
+                help="Read names from standard input, a NUL after each.",
+            ),
+        ),
+        command,
+    )
+
+
 def answers(command: Command) -> Command:
     """Add what says which network answers, and what it is asked."""
     return _add(_ANSWERS + _CALIBRATED, command)
