@@ -8,7 +8,8 @@ batch` over files, and the library's `Classifier.rows`; and Keras's `model.predi
 files, with Keras's own loader and with a `tf.data` pipeline. Where the processor has bfloat16,
 `topfive batch --precision bf16` runs, too. The command is measured as a whole, from its start
 to its end; the others count pictures over a steady window. Before that, all answer some
-pictures in float32, and the benchmark ends where they do not agree.
+pictures in float32, and the benchmark ends where they do not agree. A matrix product runs among
+them: the arithmetic that a target takes stands beside the most that this machine was seen to do.
 """
 
 from __future__ import annotations
@@ -16,147 +17,27 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
-import platform
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 
 from benchmarks import folder_pictures
-from benchmarks.folder_sides import answers, batch_command, compare_answers, rate
-from benchmarks.one_photograph import MISSED, environment
+from benchmarks.folder_rates import LONGER, NETWORKS, Rates, report, setting
+from benchmarks.folder_sides import answers, batch_command, compare_answers, rate, work
+from benchmarks.one_photograph import environment
 from benchmarks.processes import BenchmarkError, Command, run, turn_by_turn
 from benchmarks.weight_files import ROOT, provide_file
 from topfive.network_folders import find_network
 from topfive.networks import Network
 
-NETWORKS = ("vgg16", "resnet50", "inception_v3", "xception", "squeezenet")
 PICTURES = 320  # whole batches of Keras's, so that no part of one counts as a batch's time
 COMPARED = 8
-LONGER = 4  # the command's start and end are counted, too, but should be a small part
 
-OF_RAW = dict.fromkeys(NETWORKS, 0.95) | {"squeezenet": 0.85}  # the targets
-FASTER = 1.7
 HAS_BF16 = (
     "import openvino; "
     "print('BF16' in openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'))"
 )
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Pictures a second with one network, a number for each round."""
-
-    network: str
-    weights: str
-    exported: tuple[float, ...]
-    own: tuple[float, ...]
-    batch: tuple[float, ...]
-    rows: tuple[float, ...]
-    directory: tuple[float, ...]
-    tf_data: tuple[float, ...]
-    bf16: tuple[float, ...] = ()
-
-    @property
-    def of_exported(self) -> float:
-        """The command's part of benchmark_app's rate with the network as Keras exports it."""
-        return median(self.batch) / median(self.exported)
-
-    @property
-    def of_own(self) -> float:
-        """The command's part of benchmark_app's rate with what topfive compiles."""
-        return median(self.batch) / median(self.own)
-
-    @property
-    def keras(self) -> float:
-        """Keras's and TensorFlow's rate, with the faster of the two pipelines."""
-        return max(median(self.directory), median(self.tf_data))
-
-    @property
-    def faster(self) -> float:
-        """How many times faster the command is than that."""
-        return median(self.batch) / self.keras
-
-    @property
-    def faster_in_bf16(self) -> float | None:
-        """How many times faster it is in bfloat16 than they in float32, where that was run."""
-        return median(self.bf16) / self.keras if self.bf16 else None
-
-    def to_dict(self) -> dict[str, object]:
-        """Return plain values, ready for JSON."""
-        ratios = ("of_exported", "of_own", "keras", "faster", "faster_in_bf16")
-        return asdict(self) | {name: getattr(self, name) for name in ratios}
-
-
-def report(rows: Sequence[Rates]) -> str:
-    """Return the results as a text within 80 columns, each figure beside its target."""
-    lines = [
-        f"{'pictures/s':14}{'benchmark_app, arrays':>22}{'topfive, files':>22}"
-        f"{'Keras + TF, files':>20}",
-        f"{'network':14}{'Keras graph':>12}{'own graph':>10}{'batch':>12}{'rows()':>10}"
-        f"{'its loader':>12}{'tf.data':>8}",
-    ]
-    for row in rows:
-        lines.append(
-            f"{row.network:14}{median(row.exported):12.1f}{median(row.own):10.1f}"
-            f"{median(row.batch):12.1f}{median(row.rows):10.1f}"
-            f"{median(row.directory):12.1f}{median(row.tf_data):8.1f}"
-        )
-    lines += [
-        "",
-        f"{'topfive batch':14}{'of Keras graph':>15}{'target':>10}{'of own graph':>15}"
-        f"{'of Keras + TF':>16}{'target':>10}",
-    ]
-    for row in rows:
-        least = OF_RAW[row.network]
-        lines.append(
-            f"{row.network:14}{row.of_exported:13.1%}{_mark(row.of_exported, least)}"
-            f"{f'>= {least:.0%}':>10}{row.of_own:13.1%}{_mark(row.of_own, least)}"
-            f"{row.faster:13.2f}x{_mark(row.faster, FASTER)}{f'>= {FASTER}x':>10}"
-        )
-    halves = [(row, row.faster_in_bf16) for row in rows]
-    if any(faster for _, faster in halves):
-        lines += [
-            "",
-            f"{'topfive batch':14}{'--precision bf16':>20}{'of Keras + TF (float32)':>28}"
-            f"{'target':>12}",
-        ]
-    for row, faster in halves:
-        if faster:
-            lines.append(
-                f"{row.network:14}{median(row.bf16):20.1f}{faster:25.2f}x"
-                f"{_mark(faster, FASTER)}{f'>= {FASTER}x':>12}"
-            )
-    return "\n".join(lines)
-
-
-def _mark(value: float, least: float) -> str:
-    return " " * len(MISSED) if value >= least else MISSED
-
-
-def setting(weights: set[str], pictures: str, runs: int, seconds: float) -> str:
-    """Return in what circumstances the figures were taken."""
-    packages = ", ".join(
-        f"{name} {version(name)}" for name in ("topfive", "keras", "tensorflow", "openvino")
-    )
-    return (
-        f"A folder; medians of {runs} rounds, turn by turn, counted for {seconds:g} s each.\n"
-        f"topfive batch: the whole command, over {LONGER} times as many pictures.\n"
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"{'/'.join(sorted(weights))} weights\n{packages}\n"
-        f"{pictures}, linked to many times.\n"
-        "All compute in float32 (benchmark_app: -hint throughput -infer_precision f32),\n"
-        "but where bf16 is said.\n"
-        "topfive cuts out and filters as its recipes say; Keras and TensorFlow stretch,\n"
-        "bilinear, not anti-aliased, Keras's default and less work.\n"
-        "own graph: what topfive compiles, which does not have to read and decode there.\n"
-        f"Each figure stands beside its target;{MISSED} marks one that is missed (the own graph\n"
-        "has the same target as Keras's, as a stricter measure)."
-    )
 
 
 def steady_sides(network: Network, weights: Path, pictures: Path, graphs: Path, seconds: float,
@@ -169,6 +50,7 @@ def steady_sides(network: Network, weights: Path, pictures: Path, graphs: Path, 
     return {
         "exported": Command((app, "-m", str(graphs / "exported.xml"), *raw), base),
         "own": Command((app, "-m", str(graphs / "own.xml"), *raw), base),
+        "product": Command((app, "-m", str(graphs / "product.xml"), *raw), base),
         "rows": Command(_module("folder_topfive", *files), base),
         "directory": Command(
             _module("folder_keras", *files, "--pipeline", "directory"), on_tensorflow
@@ -178,8 +60,10 @@ def steady_sides(network: Network, weights: Path, pictures: Path, graphs: Path, 
 
 
 def check_answers(network: Network, weights: Path, pictures: Path, graphs: Path,
-                  base: Mapping[str, str]) -> None:  # fmt: skip
-    """Write both graphs, compile topfive's network, and let all sides answer some pictures.
+                  base: Mapping[str, str]) -> tuple[int, int]:  # fmt: skip
+    """Write the graphs, compile topfive's network, and let all sides answer some pictures.
+
+    Return how many operations a picture and the matrix product are.
 
     Raises:
         BenchmarkError: a side failed, or they differ.
@@ -191,11 +75,13 @@ def check_answers(network: Network, weights: Path, pictures: Path, graphs: Path,
     )
     graph = Command(_module("folder_graphs", *files, str(graphs), *number), base)
     topfive = Command(_module("folder_topfive", *files, *number), base)
-    found = {side: pairs for one in (keras, graph, topfive)
-             for side, pairs in answers(run(one)).items()}  # fmt: skip
+    made = run(graph)
+    found = {side: pairs for one in (run(keras), made, run(topfive))
+             for side, pairs in answers(one).items()}  # fmt: skip
     if len(found) != 4:
         raise BenchmarkError(f"expected the answers of four sides; received {found}")
     compare_answers(found, COMPARED)
+    return work(made)
 
 
 def _module(name: str, *arguments: str) -> tuple[str, ...]:
@@ -208,25 +94,30 @@ def measure(name: str, photographs: Sequence[Path], folder: Path, seconds: float
     network = find_network(name)
     kind, weights = provide_file(network, folder / "keras")
     base = environment(folder) | {"PYTHONPATH": str(ROOT)}
-    with tempfile.TemporaryDirectory(prefix="work-", dir=folder) as work:
-        graphs, output = Path(work), Path(work) / "results.jsonl"
-        pictures = folder_pictures.link(photographs, Path(work) / "pictures", PICTURES)
-        check_answers(network, weights, pictures, graphs, base)
+    with tempfile.TemporaryDirectory(prefix="work-", dir=folder) as place:
+        graphs, output = Path(place), Path(place) / "results.jsonl"
+        pictures = folder_pictures.link(photographs, graphs / "pictures", PICTURES)
+        operations, product = check_answers(network, weights, pictures, graphs, base)
         commands = steady_sides(network, weights, pictures, graphs, seconds, base)
-        count = max(1, round(LONGER * seconds * rate(run(commands["rows"]))))
-        many = folder_pictures.link(photographs, Path(work) / "many", count)
-        batches = {"batch": batch_command(many, name, weights, output, base)}
+        counts = {"batch": max(1, round(LONGER * seconds * rate(run(commands["rows"]))))}
         if run(Command((sys.executable, "-c", HAS_BF16), base)).output.strip() == "True":
-            half = batch_command(many, name, weights, output, base, "--precision", "bf16")
-            run(half)  # which compiles it
-            batches["bf16"] = half
+            half = ("--precision", "bf16")
+            run(batch_command(pictures, name, weights, output, base, *half))  # compiles it
+            counts["bf16"] = 2 * counts["batch"]  # about as long
+        batches = {}
+        for side, count in counts.items():
+            many = folder_pictures.link(photographs, graphs / side, count)
+            more = half if side == "bf16" else ()
+            batches[side] = batch_command(many, name, weights, output, base, *more)
         timed = turn_by_turn([*commands.values(), *batches.values()], runs)
         if len(output.read_bytes().splitlines()) != count:
             raise BenchmarkError(f"topfive batch did not write {count} rows")
     sides = dict(zip([*commands, *batches], timed, strict=True))
     rates = {side: tuple(map(rate, sides[side])) for side in commands}
-    whole = {side: tuple(count / one.seconds for one in sides[side]) for side in batches}
-    return Rates(name, kind, **rates, **whole)
+    rates["product"] = tuple(product * one for one in rates["product"])
+    for side, count in counts.items():
+        rates[side] = tuple(count / one.seconds for one in sides[side])
+    return Rates(name, kind, operations, **rates)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,9 +2,10 @@
 
     python -m benchmarks.folder_graphs NETWORK WEIGHTS FOLDER TARGET [--answers N]
 
-Writes `exported.xml`, the network as Keras exports it, and `own.xml`, the one that topfive
-compiles for many pictures, each for one picture at a time; prints both's answers to the
-first N pictures, prepared as the tutorial's script does.
+Writes `exported.xml`, the network as Keras exports it, for one picture at a time, `own.xml`, the
+one that topfive compiles for many pictures, and `product.xml`, a matrix product; prints how many
+operations a picture and the product are, and the answers of both networks to the first N
+pictures, prepared as the tutorial's script does.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 from pathlib import Path
 
 from benchmarks.folder_pictures import first
-from benchmarks.folder_sides import command_line, print_answers
+from benchmarks.folder_sides import command_line, print_answers, print_work
 
 
 def main() -> None:
@@ -25,7 +26,7 @@ def main() -> None:
     import numpy as np
     import openvino
 
-    from topfive import blobs, convert, devices, images, keras_models
+    from topfive import arithmetic, blobs, convert, devices, images, keras_models
     from topfive.network_folders import find_network
     from topfive.networks import choose_recipe
 
@@ -35,17 +36,21 @@ def main() -> None:
         images.fit(images.decode(file.read_bytes(), keras=True), network.size, recipe)
         for file in first(options.folder, options.answers or 0)
     ]
-    model = keras_models.build(network, options.weights)
+    openvino.serialize(arithmetic.product("f32"), options.target / "product.xml")
+    model, target = keras_models.build(network, options.weights), blobs.Target(throughput=True)
     models = {
-        "exported": keras_models.answering(model),
-        "own": keras_models.for_openvino(model, network),
+        "exported": (keras_models.answering(model), 1),
+        "own": (keras_models.for_openvino(model, network), target.batch(network)),
     }
-    for name, kind in models.items():
+    for name, (kind, batch) in models.items():
         graph = convert.exported(kind)
+        work = 2 * arithmetic.multiply_adds(graph)
+        convert.set_batch(graph, batch)
         openvino.serialize(graph, options.target / f"{name}.xml")
-        compiled = devices.compile_graph(graph, blobs.Target(throughput=True))
-        rows = [compiled(square[np.newaxis])[0][0] for square in squares]
+        run = devices.running(devices.compile_graph(graph, target))
+        rows = run(np.stack(squares)) if squares else ()
         print_answers(name, ((int(row.argmax()), float(row.max())) for row in rows))
+    print_work(work, arithmetic.PRODUCT_OPERATIONS)
 
 
 if __name__ == "__main__":

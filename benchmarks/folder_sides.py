@@ -16,6 +16,7 @@ from benchmarks.processes import BenchmarkError, Command, Run
 # OpenVINO's benchmark_app prints its result so; the other sides do as it does.
 THROUGHPUT = re.compile(r"^(?:\[ INFO \] )?Throughput: +(\d+(?:\.\d+)?) FPS$", re.MULTILINE)
 ANSWERS = "Answers: "
+WORK = "Operations: "
 TOLERANCE = 1e-3
 
 Answer = tuple[int, float]  # the first class's index, and its probability
@@ -90,6 +91,18 @@ def answers(run: Run) -> dict[str, list[Answer]]:
         for line in run.output.splitlines() if line.startswith(ANSWERS)
         for side, pairs in json.loads(line.removeprefix(ANSWERS)).items()
     }  # fmt: skip
+
+
+def print_work(picture: int, product: int) -> None:
+    """Print how many operations a picture and a matrix product are, for `work`."""
+    print(f"{WORK}{picture} {product}")
+
+
+def work(run: Run) -> tuple[int, int]:
+    """Return what `print_work` printed."""
+    (line,) = (line for line in run.output.splitlines() if line.startswith(WORK))
+    picture, product = map(int, line.removeprefix(WORK).split())
+    return picture, product
 
 
 def compare_answers(sides: dict[str, list[Answer]], count: int) -> None:

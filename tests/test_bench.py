@@ -95,7 +95,7 @@ def test_a_graph_for_one_picture_answers_several_alike() -> None:
     core, exact = openvino.Core(), {"INFERENCE_PRECISION_HINT": "f32"}
     one = core.compile_model(graph, "CPU", exact)
     expected = np.concatenate([one(picture[None])[0].copy() for picture in pictures])
-    bench_graphs.set_batch(graph, 3)
+    convert.set_batch(graph, 3)
     answers = core.compile_model(graph, "CPU", exact)(pictures)[0]
     assert answers.shape == (3, 1000)
     np.testing.assert_allclose(answers, expected, rtol=1e-3, atol=1e-6)

@@ -14,9 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from benchmarks import flat_memory, folder, folder_pictures, folder_sides, weight_files
+from benchmarks import (
+    flat_memory,
+    folder,
+    folder_pictures,
+    folder_rates,
+    folder_sides,
+    weight_files,
+)
 from benchmarks.flat_memory import Peak
-from benchmarks.folder import Rates
+from benchmarks.folder_rates import Rates
 from benchmarks.folder_sides import Answer, Window, compare_answers, rate
 from benchmarks.processes import BenchmarkError, Command, Run, run
 
@@ -24,14 +31,21 @@ from tests.conftest import ROOT
 from topfive.network_folders import find_network
 from topfive.networks import WeightFile
 
-RATES = Rates("vgg16", "random", (9.0, 10.0, 30.0), (8.0, 20.0, 21.0), (9.5, 1.0, 50.0),
-              (12.0, 1.0, 90.0), (5.0, 1.0, 9.0), (4.0, 3.0, 8.0))  # fmt: skip
+RATES = Rates("vgg16", "random", 10**10, (9.0, 10.0, 30.0), (8.0, 20.0, 21.0), (9.5, 1.0, 50.0),
+              (12.0, 1.0, 90.0), (5.0, 1.0, 9.0), (4.0, 3.0, 8.0), (0.0, 1e11, 9e11))  # fmt: skip
 
 
 def clock(*times: float) -> Callable[[], float]:
     """A clock that shows one time after the other."""
     left = iter(times)
     return lambda: next(left)
+
+
+def table(report: str, title: str) -> str:
+    """The first line of the table with that title."""
+    lines = report.splitlines()
+    (number,) = (number for number, line in enumerate(lines) if title in line)
+    return lines[number + 1]
 
 
 # --- counting ---
@@ -99,26 +113,37 @@ def test_the_ratios_are_of_medians_and_the_faster_pipeline_is_the_opponent() -> 
     ("batch", "missed"), [(20.0, "+++"), (18.9, "+-+"), (9.5, "+-+"), (9.4, "--+"), (8.4, "---")]
 )
 def test_each_missed_target_is_marked(batch: float, missed: str) -> None:
-    line = folder.report([replace(RATES, batch=(batch,))]).splitlines()[-1]
+    line = table(folder_rates.report([replace(RATES, batch=(batch,))]), "of Keras graph")
     marks = re.findall(r"\d+\.(?:\d%|\d\dx)( !)?", line)
     assert "".join("-" if mark else "+" for mark in marks) == missed
 
 
 @pytest.mark.parametrize(("half", "mark"), [(8.6, "1.72x "), (8.4, "1.68x !")])
 def test_bfloat16_has_its_own_table_where_the_processor_has_it(half: float, mark: str) -> None:
-    assert "bf16" not in folder.report([RATES])
+    assert "bf16" not in folder_rates.report([RATES])
     assert RATES.faster_in_bf16 is None
-    line = folder.report([replace(RATES, bf16=(half, half, 1.0))]).splitlines()[-1]
+    line = table(folder_rates.report([replace(RATES, bf16=(half, half, 1.0))]), "bf16")
     assert mark in line
     assert line.endswith(">= 1.7x")
 
 
+def test_what_the_target_takes_stands_beside_the_most_that_was_done() -> None:
+    """Keras answers 5 pictures of 10 billion operations; topfive's own graph 20."""
+    assert RATES.needed == pytest.approx(85e9)
+    assert RATES.most == pytest.approx(200e9)
+    assert replace(RATES, product=(3e11,)).most == pytest.approx(300e9)
+    other = replace(RATES, network="xception", operations=10**11)  # 2,000 billion of them
+    report = folder_rates.report([RATES, other])
+    assert table(report, "10^9 operations").split() == ["vgg16", "10.0", "50", "85", "2000", "4%"]
+    assert report.splitlines()[-1].split() == ["xception", "100.0", "500", "850", "2000", "42%"]
+
+
 def test_the_report_fits_80_columns() -> None:
     large = (12_345.6,)
-    rows = [Rates(name, "random", large, large, (0.5,), large, large, large, large)
-            for name in folder.NETWORKS]  # fmt: skip
-    text = folder.report(rows)
-    text += "\n" + folder.setting({"random", "published"}, "160 photographs, 17.9 MB", 3, 7.5)
+    rows = [Rates(name, "random", 10**10, large, large, (0.5,), large, large, large, (1e15,), large)
+            for name in folder_rates.NETWORKS]  # fmt: skip
+    text = folder_rates.report(rows)
+    text += "\n" + folder_rates.setting({"random", "published"}, "160 photographs, 17.9 MB", 3, 7.5)
     assert max(len(line) for line in text.splitlines()) <= 80
     assert all(row.network in text for row in rows)
 
@@ -183,7 +208,8 @@ def test_sides_that_differ_end_the_benchmark(
         side = command.arguments[2].rpartition("_")[2]
         sides = ("exported", "own") if side == "graphs" else (side,)
         pairs = [(1, 0.5 if side == "topfive" else 0.6)] * folder.COMPARED
-        lines = [folder_sides.ANSWERS + json.dumps({one: pairs}) for one in sides]
+        lines = [folder_sides.WORK + "9 9"] if side == "graphs" else []
+        lines += [folder_sides.ANSWERS + json.dumps({one: pairs}) for one in sides]
         return Run(1, 1, "\n".join(lines))
 
     monkeypatch.setattr(folder, "run", answer)
@@ -209,13 +235,17 @@ def test_the_sides_of_openvino_and_topfive_agree_and_say_their_rates(
     line = (network.name, str(weight_file), str(pictures))
     made = Command(folder._module("folder_graphs", *line, str(graphs), "--answers", "2"), base)
     ours = Command(folder._module("folder_topfive", *line, "--answers", "2"), base)
-    found = {side: pairs for command in (made, ours)
-             for side, pairs in folder_sides.answers(run(command)).items()}  # fmt: skip
+    graphs_made = run(made)
+    found = {side: pairs for done in (graphs_made, run(ours))
+             for side, pairs in folder_sides.answers(done).items()}  # fmt: skip
+    picture, product = folder_sides.work(graphs_made)
+    assert 0.35e9 < picture / 2 < 0.4e9, "0.35 at torchvision's 224 pixels, which are 227 here"
+    assert product == 2 * 1024**3
     assert [*found] == ["exported", "own", "topfive"]
     compare_answers(found, 2)
 
     sides = folder.steady_sides(network, weight_file, pictures, graphs, 0.5, base)
-    for side in ("exported", "own", "rows"):
+    for side in ("exported", "own", "product", "rows"):
         assert rate(run(sides[side])) > 1
 
 

@@ -323,7 +323,11 @@ def test_both_hints_answer_alike_from_one_file_or_two(
     file = fakes.make_weights(card, tmp_path / "weights.h5")
     pictures = fakes.pictures(6, 32)
     one = load(card, file)(pictures)
-    many = load(card, file, throughput=True)(pictures)
+    together = load(card, file, throughput=True)
+    assert together.batch == (4 if large_dense else 1)
+    many = together(pictures)
+    for some in ([5], [3, 0], [4, 1, 2], [2, 5, 0, 1, 3]):
+        assert np.array_equal(together(pictures[some]), many[some]), "whatever is beside it"
     assert made == ([False, True] if large_dense else [False])
     assert len(cached(tmp_path)) == len(made)
     assert [record for record in caplog.records if record.levelno > logging.INFO] == []

@@ -141,26 +141,40 @@ def test_each_source_has_one_row_and_nothing_grows(
     assert answering.most <= parallel
 
 
-def test_what_is_ready_together_is_answered_together() -> None:
-    first, seen = threading.Event(), []
+def test_answers_are_asked_for_in_whole_batches() -> None:
+    drawn, seen = threading.Event(), []
 
-    def slow_first(prepared: list[Prepared]) -> list[Response]:
-        seen.append(len(prepared))
-        if len(seen) == 1:
-            assert first.wait(PATIENCE)
-        return answer(prepared)
+    def draw() -> Iterator[Source]:
+        yield from sources(9)
+        drawn.set()
 
-    ready = []
-
-    def count(source: Source) -> Prepared:
-        ready.append(source)
-        if len(ready) == 9:
-            first.set()
+    def after_that(source: Source) -> Prepared:
+        assert drawn.wait(PATIENCE)
         return prepare(source)
 
-    rows = stream(sources(9), count, slow_first, parallel=1, batch=4, readers=1)
+    def count(prepared: list[Prepared]) -> list[Response]:
+        seen.append(len(prepared))
+        return answer(prepared)
+
+    rows = stream(draw(), after_that, count, parallel=1, batch=4, readers=2)
     assert len(within_patience(lambda: list(rows))) == 9
-    assert max(seen) == 4
+    assert sorted(seen) == [1, 4, 4]
+
+
+def test_a_part_of_a_batch_waits_for_no_source_that_is_yet_to_come() -> None:
+    answered: list[Prepared] = []
+
+    def one_by_one() -> Iterator[Source]:
+        for number, source in enumerate(sources(5)):
+            wait_until(lambda number=number: len(answered) == number)  # type: ignore[misc]
+            yield source
+
+    def note(prepared: list[Prepared]) -> list[Response]:
+        answered.extend(prepared)
+        return answer(prepared)
+
+    rows = stream(one_by_one(), answer=note, batch=4)
+    assert len(within_patience(lambda: list(rows))) == 5
 
 
 def test_an_endless_iterator_is_drawn_no_further_than_the_window() -> None:

@@ -123,24 +123,6 @@ def subjects(
         yield ready
 
 
-def set_batch(graph: Any, batch: int) -> None:
-    """Let a graph that was made for one picture at a time take `batch` of them."""
-    from openvino import opset13
-
-    for operation in graph.get_ops():
-        if operation.get_type_name() != "Reshape":
-            continue
-        pattern = operation.input_value(1).get_node()
-        if pattern.get_type_name() != "Constant":
-            continue
-        shape = pattern.get_data().tolist()
-        if shape[0] == 1 and -1 not in shape:  # Keras writes the one picture into its Flatten
-            free = opset13.constant(np.array([-1, *shape[1:]], np.int64))
-            operation.input(1).replace_source_output(free.output(0))
-    (picture,) = graph.inputs
-    graph.reshape([batch, *list(picture.get_shape())[1:]])
-
-
 def _spawn(network: Network, file: Path | None, checksum: str, graph: Path) -> None:
     place = str((file or weights.path(network)).absolute())
     if network.taught:  # the hash of the file alone

@@ -66,6 +66,8 @@ def convert(
                 multiply_from_the_left(graph)
             # Exporting keeps one core busy, Keras's answers the other.
             expected = pool.submit(keras_answers, model, pictures)
+        if identity["batch"] > 1:
+            set_batch(graph, identity["batch"])
         compiled = devices.compile_graph(graph, target)
         if target.precision != "f32":
             if expected is not None:  # what is lost in less than float32 is `quantize`'s to say
@@ -134,6 +136,24 @@ def exported(model: Any) -> Any:
         openvino.serialize = serialize
     (graph,) = graphs
     return graph
+
+
+def set_batch(graph: Any, batch: int) -> None:
+    """Let a graph that was made for one picture at a time take `batch` of them."""
+    from openvino import opset13
+
+    for operation in graph.get_ops():
+        if operation.get_type_name() != "Reshape":
+            continue
+        pattern = operation.input_value(1).get_node()
+        if pattern.get_type_name() != "Constant":
+            continue
+        shape = pattern.get_data().tolist()
+        if shape[0] == 1 and -1 not in shape:  # Keras writes the one picture into its Flatten
+            free = opset13.constant(np.array([-1, *shape[1:]], np.int64))
+            operation.input(1).replace_source_output(free.output(0))
+    (picture,) = graph.inputs
+    graph.reshape([batch, *list(picture.get_shape())[1:]])
 
 
 def multiply_from_the_left(graph: Any) -> None:

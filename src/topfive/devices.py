@@ -62,6 +62,7 @@ def hints(target: Target) -> dict[str, Any]:
 def running(compiled: Any, tensor: Any = None) -> Run:
     """Return a `Run` over a compiled network, whose weights may stay in `tensor`."""
     sizes = [output.shape[-1] for output in compiled.outputs]
+    batch = compiled.input(0).shape[0]
     requests = threading.local()  # one infer request is busy while a thread uses it
     # The weights stay in the mapped file, which has to live as long as the run.
     alive = (compiled, tensor)
@@ -72,17 +73,22 @@ def running(compiled: Any, tensor: Any = None) -> Run:
         if output >= len(sizes):
             raise EngineError("a graph of an earlier version: make it again (topfive quantize)")
         answers = np.empty((len(pictures), sizes[output]), np.float32)
-        for row, picture in zip(answers, pictures, strict=True):
+        for start in range(0, len(pictures), batch):
+            some = pictures[start : start + batch]
+            if missing := batch - len(some):
+                some = np.pad(some, ((0, missing), (0, 0), (0, 0), (0, 0)))
             # Waiting in the thread that asked, not in a callback, lets errors reach it.
-            requests.mine.start_async([picture[None]], share_inputs=True)
+            requests.mine.start_async([some], share_inputs=True)
             requests.mine.wait()
-            row[:] = requests.mine.get_output_tensor(output).data
+            found = requests.mine.get_output_tensor(output).data
+            answers[start : start + batch] = found[: batch - missing]
         return answers
 
     return Run(
         partial(run, output=PROBABILITIES),
         partial(run, output=LOGITS),
         partial(run, output=FEATURES),
+        batch=batch,
         # One request more than are computed at a time: none waits for the next picture.
         parallel=lambda: _num_requests(alive[0]) + 1,
     )

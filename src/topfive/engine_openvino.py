@@ -100,6 +100,7 @@ def load(
         lambda pictures: ready()(pictures),
         lambda pictures: ready().logits(pictures),
         lambda pictures: ready().features(pictures),
+        batch=target.batch(network),
         parallel=lambda: ready().parallel(),
     )
 

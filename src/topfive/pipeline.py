@@ -6,6 +6,7 @@ Every queue is bounded, so that memory does not grow with the number of sources.
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,32 +36,37 @@ def stream(
 ) -> Iterator[tuple[Source, Response]]:
     """Yield each source with its response, in the order of the sources or as they are done.
 
-    `prepare` works in `readers` threads; what it returned goes to `answer`, up to `batch` at
-    a time in `parallel` threads. The sources are drawn by the caller's own thread, as many
-    ahead as keeps all threads at work. What any of them raises ends it; what `sources`
-    raises, after the responses of the sources before it.
+    `prepare` works in `readers` threads; what it returned goes to `answer` in `parallel`
+    threads, `batch` at a time, or fewer where no other source is waited for. The sources are
+    drawn by the caller's own thread, as many ahead as keeps all threads at work. What any of
+    them raises ends it; what `sources` raises, after the responses of the sources before it.
     """
     readers = readers or READERS
     reading, answering = ThreadPoolExecutor(readers), ThreadPoolExecutor(parallel)
     prepared: deque[tuple[int, Prepared]] = deque()
+    unread, lock = 0, threading.Lock()
     done: SimpleQueue[tuple[int, Response | BaseException]] = SimpleQueue()
 
     def read_one(number: int, source: Source) -> None:
+        nonlocal unread
         try:
-            prepared.append((number, prepare(source)))
+            one = prepare(source)
+            with lock:
+                prepared.append((number, one))
+                unread -= 1
             answering.submit(answer_some)
         except BaseException as error:
             done.put((number, error))
 
     def answer_some() -> None:
-        some: list[tuple[int, Prepared]] = []
-        while len(some) < batch:
-            try:
-                some.append(prepared.popleft())
-            except IndexError:  # an earlier call took more than its own
-                break
+        with lock:
+            if len(prepared) < batch and unread:
+                return  # to those that are being read, each of which asks again
+            some = [prepared.popleft() for _ in range(min(batch, len(prepared)))]
+        if not some:
+            return  # an earlier call took more than its own
         try:
-            responses = answer([one for _, one in some]) if some else []
+            responses = answer([one for _, one in some])
             for (number, _), response in zip(some, responses, strict=True):
                 done.put((number, response))
         except BaseException as error:
@@ -95,6 +101,8 @@ def stream(
     try:
         for number, source in enumerate(drawn()):
             waiting[number] = source
+            with lock:
+                unread += 1
             reading.submit(read_one, number, source)
             while not done.empty() or len(waiting) >= window:
                 yield from collect()
