@@ -16,6 +16,7 @@ from topfive.calibrating import Calibrated, calibrate
 from topfive.calibration import find
 from topfive.errors import EngineError, UsageError
 from topfive.ground_truth import GroundTruth
+from topfive.networks import NETWORKS
 from topfive.results import Classification, Failure
 
 LABELS = labels.load("imagenet")
@@ -86,7 +87,7 @@ def test_it_is_stored_for_its_weights_recipe_and_precision(
 ) -> None:
     result = run(folder, weight_file)
     key = ("squeezenet_v1.1", result.weights)
-    assert find(*key, "f32", result.calibration.recipe) == result.calibration
+    assert find(NETWORKS[key[0]], key[1], "f32", result.calibration.recipe) == result.calibration
     with pytest.raises(UsageError, match="not calibrated for f32 crop"):
         Classifier("squeezenet_v1.1", weights=weight_file, coverage=0.5, fit="crop")
     other = run(folder, weight_file, fit="crop", method="aps", reject_score="max_logit")
@@ -103,7 +104,8 @@ def test_the_same_pictures_give_the_same_calibration_and_another_run_replaces_it
     assert run(folder, weight_file) == first
     last = run(folder, weight_file, reject_rate=0.2)
     assert last.calibration.threshold > first.calibration.threshold
-    assert find(last.network, last.weights, "f32", last.calibration.recipe) == last.calibration
+    card = NETWORKS[last.network]
+    assert find(card, last.weights, "f32", last.calibration.recipe) == last.calibration
 
 
 def test_nothing_is_stored_without_store(folder: Path, weight_file: Path, warm: Path) -> None:

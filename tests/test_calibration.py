@@ -26,8 +26,10 @@ from topfive.calibration import (
     softmax,
 )
 from topfive.errors import UsageError
+from topfive.networks import NETWORKS, Taught
 
 KEY = ("squeezenet", "md5:0")
+CARD = NETWORKS["squeezenet"]
 CALIBRATION = Calibration(
     temperature=1.5, method="raps", scores=tuple(np.linspace(0, 1.2, 99).tolist()), penalty=0.01,
     free=5, reject_score="energy", threshold=3.0, reject_rate=0.05, pictures=99, recipe="stretch",
@@ -181,18 +183,27 @@ def test_a_missing_and_an_unknown_value_are_named() -> None:
 
 def test_what_was_stored_is_found() -> None:
     records.update(*KEY, records.CALIBRATIONS, "f32 stretch", CALIBRATION.to_dict())
-    assert find(*KEY, "f32", "stretch") == CALIBRATION
+    assert find(CARD, KEY[1], "f32", "stretch") == CALIBRATION
 
 
 def test_where_there_is_none_it_says_what_to_run_and_for_what_there_is_one() -> None:
     with pytest.raises(UsageError, match="topfive calibrate DIR --model squeezenet") as error:
-        find(*KEY, "f32", "stretch")
+        find(CARD, KEY[1], "f32", "stretch")
     assert "it is for" not in str(error.value)
     records.update(*KEY, records.CALIBRATIONS, "int8 crop", CALIBRATION.to_dict())
     with pytest.raises(UsageError, match=r"not calibrated for f32 stretch.*\(it is for int8 crop"):
-        find(*KEY, "f32", "stretch")
+        find(CARD, KEY[1], "f32", "stretch")
     with pytest.raises(UsageError, match="not calibrated for f32 stretch"):
-        find(KEY[0], "md5:1", "f32", "stretch")
+        find(CARD, "md5:1", "f32", "stretch")
+
+
+def test_a_taught_network_is_named_by_its_folder() -> None:
+    taught = Taught("/my pets", "squeezenet", ("cat", "dog"), False, "head", None, False, "sha256:1")
+    card = replace(CARD, name="pets", taught=taught)
+    with pytest.raises(UsageError, match="pets is not calibrated .* --model '/my pets', with"):
+        find(card, "sha256:1", "f32", "stretch")
+    with pytest.raises(UsageError, match="no pets in 8 bits .* --model '/my pets'$"):
+        records.quantised(card, "sha256:1")
 
 
 @pytest.mark.parametrize("entry", [{}, {"temperature": 2.0}, "text", None, [1]])
@@ -203,10 +214,10 @@ def test_a_damaged_one_is_not_used(entry: Any, caplog: pytest.LogCaptureFixture)
     record["calibrations"]["f32 stretch"] = entry
     file.write_text(json.dumps(record))
     with pytest.raises(UsageError, match=r"damaged \(.*\): topfive calibrate DIR --model"):
-        find(*KEY, "f32", "stretch")
+        find(CARD, KEY[1], "f32", "stretch")
     file.write_text("{")
     with caplog.at_level(logging.WARNING), pytest.raises(UsageError, match="not calibrated"):
-        find(*KEY, "f32", "stretch")
+        find(CARD, KEY[1], "f32", "stretch")
 
 
 def test_it_is_imported_without_what_only_the_fitting_needs() -> None:

@@ -175,7 +175,7 @@ def test_what_was_measured_is_stored_with_the_graph(real: Lowered) -> None:
     assert entry["measurement"]["admitted"] is True
     assert (entry["recipe"], entry["calibrating"]) == ("stretch-bicubic", 53)
     assert set(entry["versions"]) == {"topfive", "openvino", "nncf"}
-    folder, hashes = records.quantised("squeezenet", CARD.weights.checksum or "")
+    folder, hashes = records.quantised(CARD, CARD.weights.checksum or "")
     assert sorted(file.name for file in folder.iterdir()) == ["graph.bin", "graph.xml"]
     assert [weights.checksum_of(folder / name) for name in records.GRAPH] == list(hashes)
     assert not list(folder.parent.glob(".*"))
@@ -206,7 +206,7 @@ def test_a_damaged_graph_is_noticed(
     shutil.copytree(home / "data", tmp_path / "data")
     monkeypatch.setenv("TOPFIVE_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("TOPFIVE_CACHE", str(tmp_path / "cold"))
-    folder, _ = records.quantised("squeezenet", CARD.weights.checksum or "")
+    folder, _ = records.quantised(CARD, CARD.weights.checksum or "")
     content = bytearray((folder / name).read_bytes())
     content[len(content) // 2] ^= 1
     (folder / name).write_bytes(content)
@@ -234,7 +234,7 @@ def test_a_run_that_is_killed_leaves_nothing_and_the_next_one_clears_up(
     assert len(list(data.glob(f".{record.stem}-*/"))) == 1
     assert [file.suffix for file in data.glob("[!.]*")] == [".lock"]
     with pytest.raises(UsageError, match=r"there is no squeezenet_v1\.1 in 8 bits"):
-        records.quantised(OTHER.name, checksum)
+        records.quantised(OTHER, checksum)
     with quantisation.working(record) as work:
         assert list(data.glob(".*")) == [work]
     assert not list(data.glob(".*"))
@@ -378,7 +378,7 @@ def test_a_new_network_takes_the_place_of_the_one_before_it(
             hashes = tuple(weights.checksum_of(graph / name) for name in records.GRAPH)
             int8 = replace(lowered, precision="int8")
             quantisation.store(int8, checksum, Made(None, graph, hashes, (4, 1), (1, 1)))
-    kept, known = records.quantised(OTHER.name, checksum)
+    kept, known = records.quantised(OTHER, checksum)
     assert known == hashes
     assert [one.read_text() for one in kept.iterdir()] == ["second"] * 2
     assert [one for one in record.parent.iterdir() if one.is_dir()] == [kept]

@@ -10,6 +10,7 @@ import pytest
 
 from topfive import records
 from topfive.errors import OutputError, UsageError
+from topfive.networks import NETWORKS
 
 KEY = ("resnet50", "md5:1")
 
@@ -81,15 +82,15 @@ def test_a_record_that_cannot_be_written_is_an_error_and_the_old_one_stays(
 )  # fmt: skip
 def test_a_damaged_or_hostile_graph_entry_is_refused(entry: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=r"no resnet50 in 8 bits .*topfive quantize FOLDER"):
-        records.quantised(*KEY)
+        records.quantised(NETWORKS[KEY[0]], KEY[1])
     records.update(*KEY, records.PRECISIONS, "int8", entry)
     with pytest.raises(UsageError, match="is damaged: topfive quantize FOLDER --model resnet50"):
-        records.quantised(*KEY)
+        records.quantised(NETWORKS[KEY[0]], KEY[1])
 
 
 def test_the_graph_in_8_bits_is_found() -> None:
     entry = {"graph": "resnet50-int8-1", "sha256": ["sha256:a", "sha256:b"]}
     records.update(*KEY, records.PRECISIONS, "int8", entry)
-    folder, hashes = records.quantised(*KEY)
+    folder, hashes = records.quantised(NETWORKS[KEY[0]], KEY[1])
     assert folder == records.folder() / "resnet50-int8-1"
     assert hashes == ("sha256:a", "sha256:b")

@@ -77,7 +77,7 @@ def find(
         stored = "int8" in records.read(network.name, checksum).get(records.PRECISIONS, {})
         for precision in precisions or ("f32", *("int8",) * stored):
             if precision == "int8":
-                records.quantised(network.name, checksum)
+                records.quantised(network, checksum)
             found.append((network, precision, checksum))
     return found
 
@@ -110,7 +110,7 @@ def subjects(
     with TemporaryDirectory(prefix=blobs.WORK, dir=blobs.folder()) as folder:
         for network, precision, checksum in found:
             if precision == "int8":
-                stored, hashes = records.quantised(network.name, checksum)
+                stored, hashes = records.quantised(network, checksum)
                 graph = convert.quantised(stored, hashes)
                 place = stored / records.GRAPH[0]
             else:

@@ -7,6 +7,7 @@ Imported when a network starts: only NumPy. `calibrating` does the fitting.
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from topfive import records
 from topfive.errors import UsageError
+from topfive.networks import Network
 
 METHODS = ("raps", "aps")
 REJECT_SCORES = ("energy", "max_logit")
@@ -123,19 +125,19 @@ class Calibration:
         return cls(**values)
 
 
-def find(network: str, checksum: str, precision: str, recipe: str) -> Calibration:
+def find(network: Network, checksum: str, precision: str, recipe: str) -> Calibration:
     """Return what was stored for a network with these weights, this precision and recipe.
 
     Raises:
         UsageError: nothing was, or it is damaged.
     """
-    stored = records.read(network, checksum).get(records.CALIBRATIONS, {})
-    run = f"topfive calibrate DIR --model {network}"
+    stored = records.read(network.name, checksum).get(records.CALIBRATIONS, {})
+    run = f"topfive calibrate DIR --model {shlex.quote(network.reference)}"
     asked = key(precision, recipe)
     if asked not in stored:
         others = f" (it is for {', '.join(sorted(stored))})" if stored else ""
         raise UsageError(
-            f"{network} is not calibrated for {asked} with these weights{others}: {run}, with the "
+            f"{network.name} is not calibrated for {asked} with these weights{others}: {run}, with the "
             "same options for weights, recipe and precision"
         )
     try:
@@ -143,7 +145,7 @@ def find(network: str, checksum: str, precision: str, recipe: str) -> Calibratio
             raise ValueError("not a table")
         return Calibration.from_dict(stored[asked])
     except ValueError as error:
-        file = records.path(network, checksum)
+        file = records.path(network.name, checksum)
         raise UsageError(
             f"the calibration for {asked} in {file} is damaged ({error}): {run}"
         ) from error

@@ -93,7 +93,7 @@ class Classifier:
         check_weights(self.network, self._file)
         self.precision = precision
         if calibration is None and (calibrated or coverage is not None or reject):
-            calibration = find(self.network.name, self.weights, precision, str(self.recipe))
+            calibration = find(self.network, self.weights, precision, str(self.recipe))
         self.calibration = calibration
         self._interpret = Interpreter(
             self.labels, hierarchy=hierarchy, ancestors=ancestors,

@@ -183,7 +183,7 @@ def path(classifier: Classifier) -> Path:
     network, precision = classifier.network, classifier.precision
     graph: tuple[str, ...] = ()
     if precision == "int8":
-        _, graph = records.quantised(network.name, classifier.weights)
+        _, graph = records.quantised(network, classifier.weights)
     target = blobs.Target(precision=precision, graph=graph)
     identity = {
         **blobs.identity(network, classifier.weights, target),

@@ -11,11 +11,13 @@ import json
 import logging
 import os
 import re
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from topfive.errors import OutputError, UsageError
+from topfive.networks import Network
 
 CALIBRATIONS, PRECISIONS = "calibrations", "precisions"
 GRAPH = ("graph.xml", "graph.bin")
@@ -90,20 +92,20 @@ def update(
     return file
 
 
-def quantised(network: str, checksum: str) -> tuple[Path, tuple[str, ...]]:
+def quantised(network: Network, checksum: str) -> tuple[Path, tuple[str, ...]]:
     """Return the folder of a network's graph in 8 bits, and the sha256 of each of `GRAPH` in it.
 
     Raises:
         UsageError: there is none, or its entry is damaged.
     """
-    entry = read(network, checksum).get(PRECISIONS, {}).get("int8")
-    make = f"topfive quantize FOLDER --model {network}"
+    entry = read(network.name, checksum).get(PRECISIONS, {}).get("int8")
+    make = f"topfive quantize FOLDER --model {shlex.quote(network.reference)}"
     if entry is None:
-        raise UsageError(f"there is no {network} in 8 bits with these weights here: {make}")
+        raise UsageError(f"there is no {network.name} in 8 bits with these weights here: {make}")
     name, hashes = entry.get("graph"), entry.get("sha256")
     if (
         not isinstance(name, str) or Path(name).name != name or name.startswith(".")
         or not isinstance(hashes, list) or len(hashes) != len(GRAPH)
     ):  # fmt: skip
-        raise UsageError(f"{path(network, checksum)} is damaged: {make}")
+        raise UsageError(f"{path(network.name, checksum)} is damaged: {make}")
     return folder() / name, tuple(map(str, hashes))
