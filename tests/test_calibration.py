@@ -198,11 +198,11 @@ def test_where_there_is_none_it_says_what_to_run_and_for_what_there_is_one() -> 
 
 
 def test_a_taught_network_is_named_by_its_folder() -> None:
-    taught = Taught("/my pets", "squeezenet", ("cat", "dog"), False, "head", None, False, "sha256:1")
+    taught = Taught("/my pets", "squeezenet", ("cat", "dog"), False, "head", None, False, "md5:1")
     card = replace(CARD, name="pets", taught=taught)
-    with pytest.raises(UsageError, match="pets is not calibrated .* --model '/my pets', with"):
+    with pytest.raises(UsageError, match=r"pets is not calibrated .* --model '/my pets', with"):
         find(card, "sha256:1", "f32", "stretch")
-    with pytest.raises(UsageError, match="no pets in 8 bits .* --model '/my pets'$"):
+    with pytest.raises(UsageError, match=r"no pets in 8 bits .* --model '/my pets'$"):
         records.quantised(card, "sha256:1")
 
 

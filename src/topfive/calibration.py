@@ -137,8 +137,8 @@ def find(network: Network, checksum: str, precision: str, recipe: str) -> Calibr
     if asked not in stored:
         others = f" (it is for {', '.join(sorted(stored))})" if stored else ""
         raise UsageError(
-            f"{network.name} is not calibrated for {asked} with these weights{others}: {run}, with the "
-            "same options for weights, recipe and precision"
+            f"{network.name} is not calibrated for {asked} with these weights{others}: {run}, "
+            "with the same options for weights, recipe and precision"
         )
     try:
         if not isinstance(stored[asked], dict):
