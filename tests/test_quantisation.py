@@ -472,6 +472,23 @@ def test_the_faster_network_is_said_to_be_faster() -> None:
     assert found.rates[0] < 250 * 1.1 * 2  # two threads
 
 
+def test_each_network_is_asked_for_as_many_pictures_as_it_takes_at_a_time() -> None:
+    calls = []
+
+    def run(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        calls.append(len(pictures))
+        time.sleep(0.004)  # for however many, as a graph that is filled up takes
+        return answering(False)(pictures)
+
+    pictures = np.arange(20 * 3, dtype=np.uint8).reshape(20, 1, 1, 3)
+    four = Run(run, run, run, batch=4)
+    found = admission.measure(four, answering(False), pictures, None, seconds=0.05)
+    assert max(calls) == 4
+    assert np.mean(calls) > 3
+    assert found.rates[0] > 1.5 * 2 * 250, "more than two threads do one by one"
+    assert found.agreement.hits == 20
+
+
 def test_answers_that_are_no_numbers_are_refused() -> None:
     def broken(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.full((len(pictures), 1000), np.nan, np.float32)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import cycle, islice
 from time import perf_counter
 from typing import Any
 
@@ -163,8 +162,9 @@ def _answers(
     run: Run, pictures: NDArray[np.uint8], count: int, pool: ThreadPoolExecutor
 ) -> NDArray[np.float32]:
     """Return the answers to `count` pictures, from the first again after the last."""
-    some = islice(cycle(pictures), count)
-    return np.concatenate(list(pool.map(lambda picture: run(picture[np.newaxis]), some)))
+    numbers = np.arange(count) % len(pictures)
+    batches = (numbers[start : start + run.batch] for start in range(0, count, run.batch))
+    return np.concatenate(list(pool.map(lambda batch: run(pictures[batch]), batches)))
 
 
 def _rate(run: Run, pictures: NDArray[np.uint8], count: int, pool: ThreadPoolExecutor) -> float:

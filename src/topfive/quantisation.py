@@ -136,6 +136,7 @@ def lower(
         if precision == QUANTISED:
             squares, _ = examples.arrays(calibrating)
             made = quantise(network, held, squares, all_layers, work / "graph")
+            convert.set_batch(made.graph, target.batch(network))
             run = devices.running(devices.compile_graph(made.graph, target))
         else:
             made, run = None, load(precision)
