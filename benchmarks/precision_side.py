@@ -27,15 +27,17 @@ PICTURES = 8
 
 
 def count(run: Run, pictures: NDArray[np.uint8], threads: int, window: Window) -> None:
-    """Let threads ask for one picture after the other until the window is over."""
+    """Let threads ask for as many pictures as the run takes at a time, again and again, until
+    the window is over."""
     lock = Lock()
+    batches = np.split(pictures, range(run.batch, len(pictures), run.batch))
     over: list[int] = []
 
     def work(number: int) -> None:
-        for picture in islice(cycle(pictures), number, None):
-            run(picture[np.newaxis])
+        for some in islice(cycle(batches), number, None):
+            run(some)
             with lock:
-                if over or window.add(1):
+                if over or window.add(len(some)):
                     over.append(number)
                     return
 

@@ -88,7 +88,8 @@ def test_the_bars_are_those_of_the_admission() -> None:
     assert (admission.AGREEMENT, -admission.LOSS) == (precision.AGREEMENT, precision.POINTS)
 
 
-def test_all_threads_are_counted_and_all_end() -> None:
+@pytest.mark.parametrize("batch", [1, 4])
+def test_all_threads_are_counted_and_all_end(batch: int) -> None:
     seen: list[int] = []
 
     def answer(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -96,9 +97,10 @@ def test_all_threads_are_counted_and_all_end() -> None:
         return np.zeros((1, 1), np.float32)
 
     window = Window(0.05, warm_up=0)
-    count(engine_keras.Run(answer, answer, answer), fakes.pictures(2, 8), 3, window)
+    run = engine_keras.Run(answer, answer, answer, batch=batch)
+    count(run, fakes.pictures(8, 8), 3, window)
     assert rate(Run(1, 1, window.report())) > 0
-    assert set(seen) == {1}
+    assert set(seen) == {batch}
 
 
 def test_a_side_prints_the_rate_of_a_real_network(weight_file: Path, warm: Path) -> None:
