@@ -92,19 +92,17 @@ def identity(network: Network, content: str, target: Target) -> Key:
 
 
 def key(identity: Key) -> Key:
-    """Return all that a blob depends on: an upgrade makes it anew, in its place.
+    """Return all that a blob depends on, as JSON gives it back: an upgrade makes it anew, in its
+    place.
 
     Keras's version is not among it: topfive pins the minor version, and each blob is
     checked against it.
     """
     import openvino
 
-    return {
-        **identity,
-        "conversion": CONVERSION,
-        "topfive": __version__,
-        "openvino": openvino.get_version(),
-    }
+    made = {"conversion": CONVERSION, "topfive": __version__, "openvino": openvino.get_version()}
+    found: Key = json.loads(json.dumps({**identity, **made}))
+    return found
 
 
 def path(identity: Key) -> Path:
@@ -120,7 +118,7 @@ def is_current(identity: Key) -> bool:
             header = _read_header(stream.read(ALIGNMENT))
     except (OSError, DamagedBlobError):
         return False
-    return bool(header.get("key") == json.loads(json.dumps(key(identity))))
+    return bool(header.get("key") == key(identity))
 
 
 @contextlib.contextmanager
@@ -177,7 +175,7 @@ class Reading:
         if found is None:
             return None
         header, blob, checksum = found
-        if header.get("key") != json.loads(json.dumps(key(self.identity))):
+        if header.get("key") != key(self.identity):
             raise DamagedBlobError(f"{self.file} (made for something else)")
         if len(blob) != header.get("size"):
             raise DamagedBlobError(
