@@ -15,8 +15,8 @@ from PIL import Image
 # no training framework; the others run in processes of their own.
 os.environ["KERAS_BACKEND"] = "openvino"
 
-from tests import fakes
-from topfive import Classifier, self_test
+from tests import fakes, made_up
+from topfive import Classifier
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -55,7 +55,7 @@ def private_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def weight_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights for SqueezeNet v1.1 that need no real data: the self-test's."""
     file = tmp_path_factory.mktemp("weights") / "self_test.h5"
-    self_test.write_weights(file)
+    made_up.write_weights(file)
     return file
 
 

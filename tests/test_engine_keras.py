@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from topfive import Classifier, engine_keras, self_test
+from tests import made_up
+from topfive import Classifier, engine_keras, proofs
 from topfive.errors import EngineError, MissingExtraError, UsageError
 from topfive.networks import NETWORKS
 
@@ -22,12 +23,12 @@ CARD = NETWORKS["squeezenet_v1.1"]
 
 def test_keras_on_openvino_answers_as_stored_and_in_float32(weight_file: Path) -> None:
     run = engine_keras.load(CARD, weight_file, backend="openvino")
-    assert self_test.difference(run(self_test.pictures(CARD.size))) < 1e-4
+    assert made_up.difference(run(proofs.pictures(CARD.size))) < 1e-4
 
 
 def test_many_pictures_are_answered_in_parts(weight_file: Path) -> None:
     run = engine_keras.load(CARD, weight_file, backend="openvino")
-    pictures = self_test.pictures(CARD.size)[[0, 1] * 17]
+    pictures = proofs.pictures(CARD.size)[[0, 1] * 17]
     answers = run(pictures)
     assert answers.shape == (34, 1000)
     assert np.abs(answers - answers[[0, 1] * 17]).max() < 1e-6

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests import fakes
+from tests import fakes, made_up
 from tests.test_backends import TUTORIAL
 from topfive import (
     convert,
@@ -25,7 +25,7 @@ from topfive import (
     engine_keras,
     engine_openvino,
     keras_models,
-    self_test,
+    proofs,
     weights,
 )
 from topfive.blobs import Target
@@ -33,7 +33,7 @@ from topfive.errors import EngineError, UsageError, WeightsError
 from topfive.networks import NETWORKS, Network
 
 CARD = NETWORKS["squeezenet_v1.1"]
-PICTURES = self_test.pictures(CARD.size)
+PICTURES = proofs.pictures(CARD.size)
 
 
 def load(network: Network, file: Path | None = None, **options: Any) -> engine_keras.Run:
@@ -54,7 +54,7 @@ def test_the_second_load_takes_the_compiled_network(tmp_path: Path, weight_file:
     second = load(CARD, weight_file)(PICTURES)
     assert blob.stat().st_ino == made
     assert np.array_equal(first, second)
-    assert self_test.difference(second) < 1e-4
+    assert made_up.difference(second) < 1e-4
     leftovers = {file.suffix for file in (tmp_path / "cache").iterdir()}
     assert leftovers == {".blob", ".lock"}
 
@@ -108,7 +108,7 @@ def test_a_damaged_entry_is_said_and_made_anew(
     entry = tmp_path / "cache" / good.name
     entry.write_bytes(spoil(good.read_bytes()))  # type: ignore[operator]
     answer = load(CARD, weight_file)(PICTURES)
-    assert self_test.difference(answer) < 1e-4
+    assert made_up.difference(answer) < 1e-4
     assert "damaged" in caplog.text
     caplog.clear()
     load(CARD, weight_file)
@@ -119,15 +119,15 @@ def test_another_networks_entry_under_this_name_is_not_answered_from(
     tmp_path: Path, weight_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path / "other.h5"
-    monkeypatch.setattr(self_test, "SEED", 1)
-    self_test.write_weights(other)
+    monkeypatch.setattr(made_up, "SEED", 1)
+    made_up.write_weights(other)
     load(CARD, weight_file)
     (mine,) = cached(tmp_path)
     load(CARD, other)
     (foreign,) = set(cached(tmp_path)) - {mine}
     foreign.replace(mine)
     answer = load(CARD, weight_file)(np.concatenate([PICTURES, PICTURES]))
-    assert self_test.difference(answer[:2]) < 1e-4
+    assert made_up.difference(answer[:2]) < 1e-4
 
 
 def test_sixteen_processes_on_an_empty_cache_all_answer(
@@ -154,7 +154,7 @@ def test_a_full_disk_costs_a_warning_and_not_the_answer(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("TOPFIVE_CACHE", str(small_disk / "cache"))
     answer = load(CARD, weight_file)(PICTURES)
-    assert self_test.difference(answer) < 1e-4
+    assert made_up.difference(answer) < 1e-4
     assert "cannot keep" in caplog.text
     assert "MB free" in caplog.text
     assert [file.suffix for file in (small_disk / "cache").iterdir()] == [".lock"]
@@ -168,7 +168,7 @@ def test_a_read_only_cache_costs_a_warning_and_not_the_answer(
     subprocess.run(remount, check=True)
     monkeypatch.setenv("TOPFIVE_CACHE", str(small_disk))
     answer = load(CARD, weight_file)(PICTURES)
-    assert self_test.difference(answer) < 1e-4
+    assert made_up.difference(answer) < 1e-4
     assert "Read-only" in caplog.text
 
 
@@ -182,7 +182,7 @@ def test_a_read_only_cache_that_has_the_network_is_used(
     (small_disk / good.name).write_bytes(good.read_bytes())
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)  # noqa: S607
     monkeypatch.setenv("TOPFIVE_CACHE", str(small_disk))
-    assert self_test.difference(load(CARD, weight_file)(PICTURES)) < 1e-4
+    assert made_up.difference(load(CARD, weight_file)(PICTURES)) < 1e-4
     assert caplog.text == ""
 
 
@@ -196,7 +196,7 @@ def test_a_conversion_that_disagrees_with_keras_is_not_admitted() -> None:
         for values, added in zip(received, off, strict=True):
             values[1, 7] += np.float32(added)
         run = engine_keras.Run(lambda _: received[0], lambda _: received[1], lambda _: received[2])
-        convert.prove(CARD, (logits, logits[:, :9]), run, PICTURES)
+        proofs.prove(CARD, (logits, logits[:, :9]), run, PICTURES)
 
     prove(5e-5, 2e-4, 2e-4)
     for place, what in enumerate(("a probability", "a logit", "a feature")):
@@ -238,7 +238,7 @@ def test_a_compiled_network_answers_without_its_weight_file(
     card = published(weight_file)
     load(card)
     weights.path(card).unlink()
-    assert self_test.difference(load(card, offline=True)(PICTURES)) < 1e-4
+    assert made_up.difference(load(card, offline=True)(PICTURES)) < 1e-4
 
 
 def test_a_damaged_weight_file_is_not_compiled(tmp_path: Path, weight_file: Path) -> None:
@@ -255,11 +255,11 @@ def test_weights_that_changed_under_their_name_are_noticed(
     tmp_path: Path, weight_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "mine.h5"
-    monkeypatch.setattr(self_test, "SEED", 1)
-    self_test.write_weights(file)
+    monkeypatch.setattr(made_up, "SEED", 1)
+    made_up.write_weights(file)
     load(CARD, file)
     file.write_bytes(weight_file.read_bytes())
-    assert self_test.difference(load(CARD, file)(PICTURES)) < 1e-4
+    assert made_up.difference(load(CARD, file)(PICTURES)) < 1e-4
 
 
 def test_what_is_in_the_way_is_raised_by_each_call_until_it_is_gone(
@@ -273,7 +273,7 @@ def test_what_is_in_the_way_is_raised_by_each_call_until_it_is_gone(
         with pytest.raises(WeightsError, match="offline"):
             run(PICTURES)
     weights.path(card).write_bytes(content)
-    assert self_test.difference(run(PICTURES)) < 1e-4
+    assert made_up.difference(run(PICTURES)) < 1e-4
 
 
 def test_threads_share_a_run(weight_file: Path, warm: Path) -> None:
@@ -319,7 +319,7 @@ def test_both_hints_answer_alike_from_one_file_or_two(
         made.append(target.throughput)
         convert.convert(card, held.path, held.checksum, target, graph, blob)
 
-    monkeypatch.setattr(engine_openvino, "_spawn", spawn)
+    monkeypatch.setattr(engine_openvino, "_convert", spawn)
     file = fakes.make_weights(card, tmp_path / "weights.h5")
     pictures = fakes.pictures(6, 32)
     one = load(card, file)(pictures)
@@ -377,7 +377,7 @@ def test_a_request_that_fails_is_an_error_in_the_thread_that_asked(
     run = load(CARD, weight_file, throughput=True)
     with pytest.raises(RuntimeError):
         run(np.zeros((1, 99, 99, 3), np.uint8))
-    assert self_test.difference(run(PICTURES)) < 1e-4
+    assert made_up.difference(run(PICTURES)) < 1e-4
 
 
 def test_no_pictures_are_no_rows(weight_file: Path, warm: Path) -> None:
@@ -387,7 +387,7 @@ def test_no_pictures_are_no_rows(weight_file: Path, warm: Path) -> None:
 @pytest.mark.parametrize("device", ["CPU", "cpu", "AUTO"])
 def test_openvinos_device_names_work(weight_file: Path, warm: Path, device: str) -> None:
     run = load(CARD, weight_file, device=device, threads=1)
-    assert self_test.difference(run(PICTURES)) < 1e-4
+    assert made_up.difference(run(PICTURES)) < 1e-4
 
 
 def test_an_absent_device_is_an_error_that_lists_those_there_are(weight_file: Path) -> None:
@@ -409,10 +409,10 @@ def test_a_device_that_cannot_run_the_network_is_not_replaced_by_another(
 
 def test_threads_bound_the_engines(weight_file: Path, warm: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from topfive import self_test\n"
+        "import os, sys; from pathlib import Path; from topfive import proofs\n"
         "from topfive.engine_openvino import load; from topfive.networks import NETWORKS\n"
         "run = load(NETWORKS['squeezenet_v1.1'], Path(sys.argv[1]), threads=int(sys.argv[2]))\n"
-        "pictures = self_test.pictures(227)\n"
+        "pictures = proofs.pictures(227)\n"
         "run(pictures); before = os.times(); run(pictures[[0] * 40])\n"
         "after = os.times(); print((after.user - before.user) / (after.elapsed - before.elapsed))"
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +18,16 @@ from numpy.typing import NDArray
 
 from topfive import (
     blobs,
-    devices,
     downloads,
     engine_keras,
-    engine_openvino,
     network_folders,
     networks,
+    proofs,
     records,
-    self_test,
     weights,
 )
 from topfive.errors import DamagedWeightsError, EngineError
 from topfive.processes import serve, skip_openvino_converter
-
-TOLERANCE = 1e-4
 
 
 def convert(
@@ -53,7 +48,6 @@ def convert(
         EngineError: the compiled network does not agree with Keras.
     """
     identity = blobs.identity(network, checksum, target)
-    pictures = self_test.pictures(network.size)
     with ThreadPoolExecutor() as pool:
         if folder is not None:
             graph, expected = quantised(folder, target.graph), None
@@ -65,24 +59,11 @@ def convert(
             if identity["dense_in_place"]:
                 multiply_from_the_left(graph)
             # Exporting keeps one core busy, Keras's answers the other.
-            expected = pool.submit(keras_answers, model, pictures)
+            pictures = proofs.pictures(network.size)
+            expected = pool.submit(keras_answers, model, pictures).result
         if identity["batch"] > 1:
             set_batch(graph, identity["batch"])
-        compiled = devices.compile_graph(graph, target)
-        if target.precision != "f32":
-            if expected is not None:  # what is lost in less than float32 is `quantize`'s to say
-                exact = devices.compile_graph(graph, replace(target, precision="f32"))
-                prove(network, expected.result(), devices.running(exact), pictures)
-                del exact
-            lowered = devices.running(compiled)
-            expected = pool.submit(lambda: (lowered.logits(pictures), lowered.features(pictures)))
-        with blobs.writing(blob, identity) as stream:
-            compiled.export_model(stream)
-        del compiled
-        run = engine_openvino.open_blob(blobs.Reading(identity, blob), target)
-        if run is None or expected is None:
-            raise EngineError(f"{blob} went away")
-        prove(network, expected.result(), run, pictures)
+        proofs.write(graph, network, identity, target, expected, blob)
 
 
 def checked_model(
@@ -181,42 +162,11 @@ def multiply_from_the_left(graph: Any) -> None:
         product.output(0).replace(flat.output(0))
 
 
-def keras_answers(
-    model: Any, pictures: NDArray[np.uint8]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def keras_answers(model: Any, pictures: NDArray[np.uint8]) -> proofs.Answers:
     """Return the logits and the features of pictures by a model that `keras_models.build` made."""
     with engine_keras.exact_predictions():
         _, logits, features = engine_keras.predict(model, pictures)
     return logits, features
-
-
-def prove(
-    network: networks.Network,
-    expected: tuple[NDArray[np.float32], NDArray[np.float32]],
-    run: engine_keras.Run,
-    pictures: NDArray[np.uint8],
-) -> None:
-    """Compare a compiled network's answers with Keras's logits and features of the pictures.
-
-    Raises:
-        EngineError: some probability differs by more than `TOLERANCE`, or some logit or
-            feature by more than that part of the largest.
-    """
-    logits, features = expected
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities = powers / powers.sum(axis=1, keepdims=True)
-    for what, known, found in (
-        ("a probability", probabilities, run(pictures)),
-        ("a logit", logits, run.logits(pictures)),
-        ("a feature", features, run.features(pictures)),
-    ):
-        difference = np.abs(known - found).max() / max(1.0, float(np.abs(known).max()))
-        # Not `difference > TOLERANCE`: that lets NaN pass.
-        if not difference <= TOLERANCE:
-            raise EngineError(
-                f"the compiled {network.title} differs from Keras by {difference:.2g} in "
-                f"{what}; at most {TOLERANCE:g} is allowed"
-            )
 
 
 def answer(request: dict[str, Any]) -> None:

