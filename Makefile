@@ -1,21 +1,23 @@
 # make classify IMAGE=photo.jpg [MODEL=xception]   says what is in a picture
 # make test                                        runs the tests, with coverage
-# make lint, docs, benchmark, benchmark-folder, benchmark-precision, benchmark-teach   see CONTRIBUTING.md
+# make lint, docs, benchmark, benchmark-folder, benchmark-precision, benchmark-teach,
+# benchmark-install                                see CONTRIBUTING.md
 #
 # Each sets up all that it needs in .venv; the machine needs Python 3.11 or newer, and make.
 
 PYTHON ?= python3
 export IMAGE ?= examples/soccer_ball.jpg
-export MODEL ?= vgg16
+export MODEL ?=
 
 BIN := .venv/bin
 RUN := .venv/installed
 DEVELOP := .venv/installed-to-develop
 
-.PHONY: classify test lint docs benchmark benchmark-folder benchmark-precision benchmark-teach clean
+.PHONY: classify test lint docs benchmark benchmark-folder benchmark-precision benchmark-teach \
+	benchmark-install clean
 
 classify: $(RUN)
-	@$(BIN)/topfive classify --model "$$MODEL" -- "$$IMAGE"
+	@$(BIN)/topfive classify $(if $(MODEL),--model "$$MODEL") -- "$$IMAGE"
 
 test: $(DEVELOP)
 	$(BIN)/python -m pytest --cov -n 2 --dist loadfile --no-loadscope-reorder
@@ -36,6 +38,9 @@ benchmark-precision: $(DEVELOP)
 
 benchmark-teach: $(DEVELOP)
 	$(BIN)/python -m benchmarks.teach
+
+benchmark-install: $(DEVELOP)
+	$(BIN)/python -m benchmarks.install --without-default-weights
 
 benchmark-folder: $(DEVELOP)
 	$(BIN)/python -m benchmarks.folder

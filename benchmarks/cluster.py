@@ -114,7 +114,7 @@ def measure(name: str, photographs: Sequence[Path], folder: Path, many: int, run
         commands = []
         for count in (FEW, many):
             pictures = folder_pictures.link(photographs, Path(work) / str(count), count)
-            plain = batch_command(pictures, name, weights, output, base)
+            plain = batch_command(pictures, network, weights, output, base)
             commands += [plain, Command((*plain.arguments, "--ray", "local"), base)]
         run(commands[0])  # compiles the network
         sides = turn_by_turn(commands, runs)

@@ -66,7 +66,7 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="topfive-pictures-") as folder:
         pictures = folder_pictures.link(photographs, Path(folder) / "pictures", count, nested)
         output = Path(folder) / "results.jsonl"
-        done = run(batch_command(pictures, NETWORK, weights, output, base))
+        done = run(batch_command(pictures, find_network(NETWORK), weights, output, base))
         with output.open("rb") as lines:
             rows = sum(1 for _ in lines)
     if rows != count:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.folder [--networks NAME ...] [--seconds N] [--runs N] [--json FILE]
 
-Six sides run turn by turn, each a process of its own: OpenVINO's benchmark_app on ready-made
+The sides run turn by turn, each a process of its own: OpenVINO's benchmark_app on ready-made
 arrays, with the network as Keras exports it and with the one that topfive compiles; `topfive
 batch` over files, and the library's `Classifier.rows`; and Keras's `model.predict` on the same
 files, with Keras's own loader and with a `tf.data` pipeline. Where the processor has bfloat16,
@@ -10,6 +10,8 @@ files, with Keras's own loader and with a `tf.data` pipeline. Where the processo
 to its end; the others count pictures over a steady window. Before that, all answer some
 pictures in float32, and the benchmark ends where they do not agree. A matrix product runs among
 them: the arithmetic that a target takes stands beside the most that this machine was seen to do.
+And one thread goes through some files, with the clock of its own core: how long it decodes,
+resizes and computes.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from pathlib import Path
 
 from benchmarks import folder_pictures
 from benchmarks.folder_rates import LONGER, NETWORKS, Rates, report, setting
-from benchmarks.folder_sides import answers, batch_command, compare_answers, rate, work
+from benchmarks.folder_sides import answers, batch_command, compare_answers, rate, stages, work
 from benchmarks.one_photograph import environment
 from benchmarks.processes import BenchmarkError, Command, run, turn_by_turn
 from benchmarks.weight_files import ROOT, provide_file
@@ -102,22 +104,23 @@ def measure(name: str, photographs: Sequence[Path], folder: Path, seconds: float
         counts = {"batch": max(1, round(LONGER * seconds * rate(run(commands["rows"]))))}
         if run(Command((sys.executable, "-c", HAS_BF16), base)).output.strip() == "True":
             half = ("--precision", "bf16")
-            run(batch_command(pictures, name, weights, output, base, *half))  # compiles it
+            run(batch_command(pictures, network, weights, output, base, *half))  # compiles it
             counts["bf16"] = 2 * counts["batch"]  # about as long
         batches = {}
         for side, count in counts.items():
             many = folder_pictures.link(photographs, graphs / side, count)
             more = half if side == "bf16" else ()
-            batches[side] = batch_command(many, name, weights, output, base, *more)
-        timed = turn_by_turn([*commands.values(), *batches.values()], runs)
+            batches[side] = batch_command(many, network, weights, output, base, *more)
+        line = _module("folder_stages", network.name, str(weights), str(pictures))
+        timed = turn_by_turn([*commands.values(), *batches.values(), Command(line, base)], runs)
         if len(output.read_bytes().splitlines()) != count:
             raise BenchmarkError(f"topfive batch did not write {count} rows")
-    sides = dict(zip([*commands, *batches], timed, strict=True))
+    sides = dict(zip([*commands, *batches, "stages"], timed, strict=True))
     rates = {side: tuple(map(rate, sides[side])) for side in commands}
     rates["product"] = tuple(product * one for one in rates["product"])
     for side, count in counts.items():
         rates[side] = tuple(count / one.seconds for one in sides[side])
-    return Rates(name, kind, operations, **rates)
+    return Rates(name, kind, operations, **rates, stages=tuple(map(stages, sides["stages"])))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,7 +11,9 @@ pictures, prepared as the tutorial's script does.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchmarks.folder_pictures import first
 from benchmarks.folder_sides import command_line, print_answers, print_work
@@ -26,7 +28,8 @@ def main() -> None:
     import numpy as np
     import openvino
 
-    from topfive import arithmetic, blobs, convert, devices, images, keras_models
+    from topfive import arithmetic, blobs, convert, devices, direct_graphs, images, keras_models
+    from topfive import weights as weight_files
     from topfive.network_folders import find_network
     from topfive.networks import choose_recipe
 
@@ -38,12 +41,19 @@ def main() -> None:
     ]
     openvino.serialize(arithmetic.product("f32"), options.target / "product.xml")
     model, target = keras_models.build(network, options.weights), blobs.Target(throughput=True)
-    models = {
-        "exported": (keras_models.answering(model), 1),
-        "own": (keras_models.for_openvino(model, network), target.batch(network)),
+    content = weight_files.checksum_of(options.weights)
+
+    def own() -> Any:
+        if direct_graphs.is_direct(network, content, target):
+            return direct_graphs.build(network, options.weights)
+        return convert.exported(keras_models.for_openvino(model, network))
+
+    graphs: dict[str, tuple[Callable[[], Any], int]] = {
+        "exported": (lambda: convert.exported(keras_models.answering(model)), 1),
+        "own": (own, target.batch(network)),
     }
-    for name, (kind, batch) in models.items():
-        graph = convert.exported(kind)
+    for name, (make, batch) in graphs.items():
+        graph = make()
         work = 2 * arithmetic.multiply_adds(graph)
         convert.set_batch(graph, batch)
         openvino.serialize(graph, options.target / f"{name}.xml")

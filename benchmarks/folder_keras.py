@@ -33,9 +33,8 @@ def preprocessing(network: Network) -> Callable[[Any], Any]:
     if network.name in modules:
         module = importlib.import_module(f"keras.applications.{modules[network.name]}")
         return module.preprocess_input  # type: ignore[no-any-return]
-    if network.scaling.order != "BGR" or network.scaling.scale != (1.0, 1.0, 1.0):
-        raise SystemExit(f"there is no preprocessing here for {network.title}")
-    return lambda pixels: pixels[..., ::-1] + list(network.scaling.offset)
+    step, scaling = -1 if network.scaling.order == "BGR" else 1, network.scaling
+    return lambda pixels: pixels[..., ::step] * list(scaling.scale) + list(scaling.offset)
 
 
 def from_directory(folder: Path, size: int) -> Any:

@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from benchmarks.processes import BenchmarkError, Command, Run
+from benchmarks.weight_files import own_options
+from topfive.networks import Network
 
 # OpenVINO's benchmark_app prints its result so; the other sides do as it does.
 THROUGHPUT = re.compile(r"^(?:\[ INFO \] )?Throughput: +(\d+(?:\.\d+)?) FPS$", re.MULTILINE)
 ANSWERS = "Answers: "
 WORK = "Operations: "
+STAGES = "Stages: "
 TOLERANCE = 1e-3
 
 Answer = tuple[int, float]  # the first class's index, and its probability
@@ -71,11 +74,11 @@ def rate(run: Run) -> float:
     return float(found[0])
 
 
-def batch_command(pictures: Path, network: str, weights: Path, output: Path,
+def batch_command(pictures: Path, network: Network, weights: Path, output: Path,
                   base: Mapping[str, str], *more: str) -> Command:  # fmt: skip
     """Return `topfive batch` over a folder, from the beginning, its rows as JSON lines."""
     line = (sys.executable, "-m", "topfive", "batch", str(pictures), "-o", str(output))
-    options = ("--model", network, "--weights", str(weights), "--restart", "--quiet")
+    options = ("--model", network.name, *own_options(network, weights), "--restart", "--quiet")
     return Command((*line, *options, *more), base)
 
 
@@ -103,6 +106,18 @@ def work(run: Run) -> tuple[int, int]:
     (line,) = (line for line in run.output.splitlines() if line.startswith(WORK))
     picture, product = map(int, line.removeprefix(WORK).split())
     return picture, product
+
+
+def print_stages(decode: float, fit: float, network: float) -> None:
+    """Print how many seconds of one core a picture's stages take, for `stages`."""
+    print(f"{STAGES}{decode:.9f} {fit:.9f} {network:.9f}")
+
+
+def stages(run: Run) -> tuple[float, float, float]:
+    """Return what `print_stages` printed."""
+    (line,) = (line for line in run.output.splitlines() if line.startswith(STAGES))
+    decode, fit, network = map(float, line.removeprefix(STAGES).split())
+    return decode, fit, network
 
 
 def compare_answers(sides: dict[str, list[Answer]], count: int) -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from benchmarks.folder_pictures import first
 from benchmarks.folder_sides import Answer, Window, command_line, print_answers
+from benchmarks.weight_files import own_file
 from topfive import Classification, Classifier, sources
+from topfive.network_folders import find_network
 
 
 def endless(folder: Path) -> Iterator[sources.Source]:
@@ -33,13 +35,12 @@ def classify(classifier: Classifier, found: Iterable[Path | sources.Source]) -> 
 def main() -> None:
     """Do what the command line says."""
     options = command_line(__doc__.splitlines()[0]).parse_args()
+    file = own_file(find_network(options.network), options.weights)
     if options.answers:
-        classifier = Classifier(
-            options.network, weights=options.weights, throughput=True, recipe="tutorial"
-        )
+        classifier = Classifier(options.network, weights=file, throughput=True, recipe="tutorial")
         print_answers("topfive", classify(classifier, first(options.folder, options.answers)))
         return
-    classifier = Classifier(options.network, weights=options.weights, throughput=True)
+    classifier = Classifier(options.network, weights=file, throughput=True)
     window = Window(options.seconds)
     for _ in classify(classifier, endless(options.folder)):
         if window.add(1):

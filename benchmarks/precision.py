@@ -31,10 +31,10 @@ from benchmarks import folder_pictures
 from benchmarks.folder_sides import rate
 from benchmarks.one_photograph import MISSED, environment
 from benchmarks.processes import BenchmarkError, Command, run, turn_by_turn
-from benchmarks.weight_files import ROOT, provide_file
+from benchmarks.weight_files import ROOT, own_options, provide_file
 from topfive.network_folders import find_network
 
-NETWORKS = ("resnet50", "vgg16", "squeezenet")
+NETWORKS = ("efficientnet_lite0", "resnet50", "vgg16", "squeezenet")
 FASTER = dict.fromkeys(("resnet50", "vgg16"), 1.7)  # the targets, for many pictures at a time
 AGREEMENT, POINTS = 0.95, -1.0  # the bars, with published weights
 PRECISIONS = ("f32", "bf16", "int8")
@@ -70,33 +70,33 @@ class Rates:
 def report(rows: Sequence[Rates]) -> str:
     """Return the results as a text within 80 columns, each figure beside its target."""
     lines = [
-        f"{'many at a time':14}{'pictures/s':>33}{'times float32':>26}",
-        f"{'network':14}{'f32':>11}{'bf16':>11}{'int8':>11}{'bf16':>10}{'int8':>8}{'target':>12}",
+        f"{'many at a time':19}{'pictures/s':>30}{'times float32':>25}",
+        f"{'network':19}{'f32':>10}{'bf16':>10}{'int8':>10}{'bf16':>10}{'int8':>8}{'target':>11}",
     ]
     for row in rows:
         target = FASTER.get(row.network)
         missed = MISSED if target and row.faster("int8") < target else ""
         lines.append(
-            f"{row.network:14}{_rates(row.many)}{_times(row, 'bf16', 'many'):>10}"
-            f"{_times(row, 'int8', 'many'):>8}{f'>= {target}x' if target else '-':>12}{missed}"
+            f"{row.network:19}{_rates(row.many)}{_times(row, 'bf16', 'many'):>10}"
+            f"{_times(row, 'int8', 'many'):>8}{f'>= {target}x' if target else '-':>11}{missed}"
         )
     lines += [
         "",
-        f"{'one at a time':14}{'milliseconds':>33}{'times float32':>26}",
-        f"{'network':14}{'f32':>11}{'bf16':>11}{'int8':>11}{'bf16':>10}{'int8':>8}",
+        f"{'one at a time':19}{'milliseconds':>30}{'times float32':>25}",
+        f"{'network':19}{'f32':>10}{'bf16':>10}{'int8':>10}{'bf16':>10}{'int8':>8}",
     ]
     for row in rows:
         lines.append(
-            f"{row.network:14}{_rates(row.one, 1e3)}{_times(row, 'bf16', 'one'):>10}"
+            f"{row.network:19}{_rates(row.one, 1e3)}{_times(row, 'bf16', 'one'):>10}"
             f"{_times(row, 'int8', 'one'):>8}"
         )
     lines += [
         "",
-        f"{'in 8 bits':14}{'layers':>11}{'first as f32':>14}{'bar':>9}{'top-5':>12}{'bar':>12}",
+        f"{'in 8 bits':19}{'layers':>11}{'first as f32':>14}{'bar':>9}{'top-5':>10}{'bar':>10}",
     ]
     for row in rows:
         layers, of = row.quantised["layers"]
-        start = f"{row.network:14}{f'{layers} of {of}':>11}"
+        start = f"{row.network:19}{f'{layers} of {of}':>11}"
         if row.weights != "published":
             lines.append(f"{start}{'-, for the weights are random':>34}")
             continue
@@ -105,7 +105,7 @@ def report(rows: Sequence[Rates]) -> str:
         same = agreement["hits"] / agreement["of"]
         start += f"{same:14.1%}{f'>= {AGREEMENT:.0%}':>9}{MISSED if same < AGREEMENT else ''}"
         if top5:
-            start += f"{top5['points']:+12.1f}{f'>= {POINTS:+g}':>12}"
+            start += f"{top5['points']:+10.1f}{f'>= {POINTS:+g}':>10}"
             start += MISSED if top5["points"] < POINTS else ""
         lines.append(start)
     return "\n".join(lines)
@@ -114,7 +114,7 @@ def report(rows: Sequence[Rates]) -> str:
 def _rates(rates: Mapping[str, Sequence[float]], over: float | None = None) -> str:
     values = {precision: median(found) for precision, found in rates.items()}
     shown = {name: over / value if over else value for name, value in values.items()}
-    return "".join(f"{shown[name]:11.1f}" if name in shown else f"{'-':>11}" for name in PRECISIONS)
+    return "".join(f"{shown[name]:10.1f}" if name in shown else f"{'-':>10}" for name in PRECISIONS)
 
 
 def _times(row: Rates, precision: str, mode: str) -> str:
@@ -169,7 +169,7 @@ def measure(name: str, pictures: Path, folder: Path, seconds: float, runs: int) 
     base = environment(folder) | {"PYTHONPATH": str(ROOT), "TOPFIVE_DATA": str(folder / "data")}
     named = (name, str(weights))
     line = (sys.executable, "-m", "topfive", "quantize", str(pictures), "--model", name,
-            "--weights", str(weights), "--format", "json", "--force",
+            *own_options(network, weights), "--format", "json", "--force",
             *["--all-layers"] * (kind != "published"))  # fmt: skip
     quantised = json.loads(run(Command(line, base)).output)
     found = precisions()

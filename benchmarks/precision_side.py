@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.folder_sides import Window
+from benchmarks.weight_files import own_file
 from topfive import engine_openvino
 from topfive.engine_keras import Run
 from topfive.network_folders import find_network
@@ -55,8 +56,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0, help="count for so long")
     options = parser.parse_args()
     network = find_network(options.network)
+    file = own_file(network, options.weights)
     run = engine_openvino.load(
-        network, options.weights, precision=options.precision, throughput=not options.one
+        network, file, precision=options.precision, throughput=not options.one
     )
     pictures = np.random.default_rng(1).integers(
         0, 256, (PICTURES, network.size, network.size, 3), np.uint8

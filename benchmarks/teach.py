@@ -1,12 +1,13 @@
 """Teaching: how long it takes beside its features, and how good the network is.
 
-    python -m benchmarks.teach [--each N] [--runs N] [--json FILE]
+    python -m benchmarks.teach [--networks NAME ...] [--each N] [--runs N] [--json FILE]
 
-Ten classes of drawings (`benchmarks.class_pictures`) are taught to SqueezeNet, turn by turn
-with `topfive features` on the same pictures: whole processes, each from an empty cache of
-features, the network compiled before. Then the classes are appended to ImageNet's thousand
-with one half of the real photographs that are beside the checkout, top-1 is measured on the
-other half, and the other way round; and a correction is timed.
+Ten classes of drawings (`benchmarks.class_pictures`) are taught to the default network, and to
+SqueezeNet where its weights are at hand, turn by turn with `topfive features` on the same
+pictures: whole processes, each from an empty cache of features, the network compiled before. Then
+the classes are appended to ImageNet's thousand with one half of the real photographs that are
+beside the checkout, top-1 is measured on the other half, and the other way round; and a
+correction is timed.
 """
 
 from __future__ import annotations
@@ -27,22 +28,23 @@ from benchmarks import class_pictures
 from benchmarks.folder_pictures import PHOTOGRAPHS
 from benchmarks.one_photograph import MISSED, environment
 from benchmarks.processes import BenchmarkError, Command, Run, run
-from benchmarks.weight_files import provide_file
-from topfive.networks import find_published
+from benchmarks.weight_files import own_options, provide_file, published_file
+from topfive.networks import DEFAULT_NETWORK, find_published
 
-NETWORK = "squeezenet"
+NETWORKS = (DEFAULT_NETWORK, "squeezenet")
 RATIO, HELD_OUT, COST = 1.3, 88.0, 2.0  # the targets: times, percent, points
 SIZE = 320  # pixels of a drawing's side
 
 
 class Sides:
-    """The commands that are measured, in a folder of their own."""
+    """The commands that are measured with one network, in a folder of their own."""
 
-    def __init__(self, folder: Path, each: int) -> None:
+    def __init__(self, folder: Path, each: int, name: str) -> None:
         self.folder = folder
         self.environment = environment(folder) | {"TOPFIVE_DATA": str(folder / "data")}
-        self.kind, file = provide_file(find_published(NETWORK), folder / "keras")
-        self.model = ("--model", NETWORK, "--weights", str(file))
+        network = find_published(name)
+        self.kind, file = provide_file(network, folder / "keras")
+        self.model = ("--model", name, *own_options(network, file))
         self.pictures = class_pictures.write(folder / "shapes", each=each, size=SIZE)
 
     def topfive(self, *arguments: str) -> Run:
@@ -91,7 +93,7 @@ class Sides:
 
 
 def measure(sides: Sides, runs: int) -> dict[str, Any]:
-    """Return all figures."""
+    """Return all figures of one network."""
     sides.compile()
     features, taught = [], []
     told: dict[str, Any] = {}
@@ -100,6 +102,7 @@ def measure(sides: Sides, runs: int) -> dict[str, Any]:
         done, told = sides.teach()
         taught.append(done.seconds)
     found = {
+        "weights": sides.kind,
         "features": median(features),
         "teach": median(taught),
         "ratio": median(taught) / median(features),
@@ -137,62 +140,93 @@ def extending(sides: Sides) -> dict[str, Any]:
     return {**counts, "seconds": median(seconds)}
 
 
-def report(found: Mapping[str, Any], kind: str, runs: int) -> str:
-    """Return the figures as a text, each beside its target."""
-    right = found["held_out"]
-    percent = 100 * right["hits"] / right["of"]
+def report(found: Mapping[str, Mapping[str, Any]], runs: int) -> str:
+    """Return each network's figures as a text, each beside its target."""
+    kinds = "/".join(sorted({one["weights"] for one in found.values()}))
+    pictures = next(iter(found.values()))["pictures"]
     lines = [
-        f"Teaching SqueezeNet ten classes, {found['pictures']:,} drawings of {SIZE} x {SIZE};",
+        f"Teaching ten classes, {pictures:,} drawings of {SIZE} x {SIZE};",
         f"whole processes, medians of {runs} runs, turn by turn.",
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"{kind} weights",
+        f"{kinds} weights",
         f"topfive {version('topfive')}, openvino {version('openvino')}, "
         f"scikit-learn {version('scikit-learn')}",
-        f"Each figure stands beside its target; {MISSED} marks one that is missed.",
+        f"Each figure stands beside its target; {MISSED.strip()} marks one that is missed.",
         "",
-        f"features alone                 {found['features']:6.2f} s",
-        f"teach                          {found['teach']:6.2f} s",
-        _row("teach, times features", f"{found['ratio']:6.2f}x", f"<= {RATIO}x",
-             found["ratio"] <= RATIO),
-        _row("right, of those held out", f"{percent:6.1f} %", f">= {HELD_OUT:.0f} %",
-             percent >= HELD_OUT),
-        f"a correction (--add)           {found['correction']:6.2f} s",
+        f"{'':28}{''.join(f'{name:>20}' for name in found)}{'target':>12}",
+        _row("features alone", [f"{one['features']:.2f} s" for one in found.values()]),
+        _row("teach", [f"{one['teach']:.2f} s" for one in found.values()]),
+        _row("teach, times features", [f"{one['ratio']:.2f}x" for one in found.values()],
+             f"<= {RATIO}x", [one["ratio"] <= RATIO for one in found.values()]),
     ]  # fmt: skip
-    if "extending" in found:
-        told = found["extending"]
-        points = 100 * (told["before"] - told["after"]) / told["of"]
-        lines += [
-            "",
-            f"extending, with one half of {told['of']} photographs, measured on the other:",
-            f"top-1 before                   {100 * told['before'] / told['of']:6.1f} %",
-            f"top-1 after                    {100 * told['after'] / told['of']:6.1f} %",
-            _row("it costs, in points", f"{points:6.1f}  ", f"<= {COST:.0f}", points <= COST),
-            f"new ones recognised            {100 * told['recognised'] / told['new']:6.1f} %",
-            f"extending                      {told['seconds']:6.2f} s",
-        ]
-    return "\n".join(lines)
+    right = [_percent(one["held_out"]["hits"], one["held_out"]["of"]) for one in found.values()]
+    lines += [
+        _row("right, of those held out", [f"{one:.1f} %" for one in right],
+             f">= {HELD_OUT:.0f} %", [one >= HELD_OUT for one in right]),
+        _row("a correction (--add)", [f"{one['correction']:.2f} s" for one in found.values()]),
+    ]  # fmt: skip
+    told = [one["extending"] for one in found.values() if "extending" in one]
+    return "\n".join([*lines, *(_extending(told) if told else ())])
 
 
-def _row(what: str, figure: str, target: str, met: bool) -> str:
-    mark = "" if met else f" {MISSED}"
-    return f"{what:<30} {figure}   {target}{mark}"
+def _extending(told: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what it costs each network to be extended."""
+    points = [100 * (one["before"] - one["after"]) / one["of"] for one in told]
+    before, after = (
+        [f"{_percent(one[when], one['of']):.1f} %" for one in told] for when in ("before", "after")
+    )
+    new = [f"{_percent(one['recognised'], one['new']):.1f} %" for one in told]
+    return [
+        "",
+        f"extending, with one half of {told[0]['of']} photographs, measured on the other:",
+        _row("top-1 before", before),
+        _row("top-1 after", after),
+        _row("it costs, in points", [f"{one:.1f}  " for one in points], f"<= {COST:.0f}",
+             [one <= COST for one in points]),
+        _row("new ones recognised", new),
+        _row("extending", [f"{one['seconds']:.2f} s" for one in told]),
+    ]  # fmt: skip
+
+
+def _percent(hits: int, of: int) -> float:
+    return 100 * hits / of
+
+
+def _row(
+    what: str, figures: Sequence[str], target: str = "", met: Sequence[bool] | None = None
+) -> str:
+    marks = ["" if good else MISSED for good in met or [True] * len(figures)]
+    cells = [f"{figure:>18}{mark:2}" for figure, mark in zip(figures, marks, strict=True)]
+    return f"{what:28}{''.join(cells)}{target:>12}".rstrip()
+
+
+def at_hand() -> list[str]:
+    """Return the default network and those of the others whose published weights are here."""
+    default, *others = NETWORKS
+    return [default, *(name for name in others if published_file(find_published(name)))]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return 0 if it could be run, whatever its figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, metavar="NAME",
+                        help="those whose published weights are at hand")  # fmt: skip
     parser.add_argument("--each", type=int, default=100, help="pictures of a class (100)")
     parser.add_argument("--runs", type=int, default=5, help="timed runs of each side (5)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here, too")
     options = parser.parse_args(arguments)
+    found = {}
     with tempfile.TemporaryDirectory(prefix="topfive-benchmark-") as temporary:
         try:
-            sides = Sides(Path(temporary), options.each)
-            found = measure(sides, options.runs)
+            for name in options.networks or at_hand():
+                print(f"measuring {name} ...", file=sys.stderr)
+                found[name] = measure(
+                    Sides(Path(temporary) / name, options.each, name), options.runs
+                )
         except BenchmarkError as error:
             print(f"teach: {error}", file=sys.stderr)
             return 1
-    print(report(found, sides.kind, options.runs))
+    print(report(found, options.runs))
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
     return 0

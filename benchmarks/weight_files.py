@@ -29,14 +29,36 @@ def class_index() -> bytes:
     return json.dumps(table).encode()
 
 
+def published_file(network: Network) -> Path | None:
+    """Return the network's published weight file where it is in a package, in Keras's folder or
+    beside the checkout."""
+    own, beside = weights.path(network), SHARED / network.weights.name
+    if own.is_file() and weights.verify(network):
+        return own
+    checksum = network.weights.checksum
+    return beside if checksum and beside.is_file() and downloads.matches(beside, checksum) else None
+
+
 def provide_file(network: Network, home: Path) -> tuple[str, Path]:
-    """Return what kind of weights there are for the network, and their file: the published
-    one beside the checkout or in Keras's folder, or a random one that is made in `home`."""
-    beside, checksum = SHARED / network.weights.name, network.weights.checksum
-    if checksum and beside.is_file() and downloads.matches(beside, checksum):
-        return "published", beside
+    """Return what kind of weights there are for the network, and their file: the published one
+    (see `published_file`), or a random one that is made in `home`."""
+    found, own = published_file(network), weights.path(network)
+    if found and found != own:
+        return "published", found
     kind, _, options = provide_weights(network, home)
-    return kind, Path(options[1]) if options else weights.path(network)
+    return kind, Path(options[1]) if options else own
+
+
+def own_file(network: Network, file: Path) -> Path | None:
+    """Return a weight file, None where it is the network's own, of which topfive knows more than
+    of a user's."""
+    return None if file == weights.path(network) else file
+
+
+def own_options(network: Network, file: Path) -> list[str]:
+    """Return the options that name a weight file to topfive: none where it is the network's
+    own."""
+    return ["--weights", str(file)] if own_file(network, file) else []
 
 
 def provide_weights(network: Network, home: Path) -> tuple[str, list[str], list[str]]:

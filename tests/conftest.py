@@ -16,7 +16,7 @@ from PIL import Image
 os.environ["KERAS_BACKEND"] = "openvino"
 
 from tests import fakes, made_up
-from topfive import Classifier
+from topfive import Classifier, weights
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -49,6 +49,13 @@ def private_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOPFIVE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TOPFIVE_DATA", str(tmp_path / "data"))
     monkeypatch.delenv("TOPFIVE_MIRROR", raising=False)
+    monkeypatch.delenv("TOPFIVE_MODEL", raising=False)
+
+
+@pytest.fixture
+def no_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No weights come in packages, as where the install is broken."""
+    monkeypatch.setattr(weights, "packaged", lambda network: None)
 
 
 @pytest.fixture(scope="session")

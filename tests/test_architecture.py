@@ -73,8 +73,7 @@ def test_nothing_is_unpickled_evaluated_or_given_to_a_shell(file: Path) -> None:
 
 def test_modules_stay_small() -> None:
     long = {file.name: len(file.read_text("utf-8").splitlines()) for file in MODULES}
-    # networks.py is a table.
-    assert {n: lines for n, lines in long.items() if lines > 250 and n != "networks.py"} == {}
+    assert {name: lines for name, lines in long.items() if lines > 400} == {}
 
 
 def test_every_public_name_is_there() -> None:

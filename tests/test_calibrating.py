@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests import fakes
+from tests import fakes, taught
+from tests.test_familiar_pictures import with_lessons
 from topfive import Classifier, calibrating, evaluating, fitting, labels, records
 from topfive.calibrating import Calibrated, calibrate
 from topfive.calibration import find
 from topfive.errors import EngineError, UsageError
+from topfive.evaluating import FLATTERS
 from topfive.ground_truth import GroundTruth
 from topfive.networks import NETWORKS
 from topfive.results import Classification, Failure
@@ -131,6 +133,42 @@ def test_a_broken_picture_is_a_failure_and_the_others_are_fitted(
     assert whole["calibration"] == json.loads(json.dumps(result.calibration.to_dict()))
 
 
+def test_pictures_that_the_network_learned_from_are_told_and_the_run_goes_on(
+    folder: Path, weight_file: Path, warm: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(folder, weight_file, store=False)
+    assert caplog.messages == []
+    for number, file in enumerate(sorted(folder.rglob("*.png"))[:5]):
+        file.rename(file.with_name(f"{file.parent.name}_{number}.JPEG"))
+    result = run(folder, weight_file)
+    (said,) = caplog.messages
+    assert said.startswith("5 of 24 pictures are named as those of ImageNet's training")
+    assert said.endswith("take pictures that it has not seen")
+    known = find(NETWORKS["squeezenet_v1.1"], result.weights, "f32", "stretch-bicubic")
+    assert known == result.calibration, "it is stored all the same"
+
+
+def test_pictures_that_a_network_was_taught_are_known_by_their_contents(
+    folder: Path, weight_file: Path, warm: Path, tmp_path: Path
+) -> None:
+    class Warned(Told):
+        def warn(self, text: str) -> None:
+            self.heard.append(text)
+
+    names = [label.wnid for label in LABELS[:12]]
+    network = taught.write(tmp_path / "own", weight_file, names)
+    files = [file.read_bytes() for file in sorted(folder.rglob("*.png"))]
+    with_lessons(network, [*files[:3], files[3]], [0, 1, 2, 3])
+    told = Warned()
+    result = calibrate(folder, network, listener=told)
+    assert result.calibration.pictures == 24
+    (said,) = [one for one in told.heard if isinstance(one, str) and "taught" in one]
+    assert said.startswith("3 of 24 pictures are some that own was taught; a calibration by them")
+    (evaluation,) = evaluating.evaluate(folder, [network], listener=told).evaluations
+    assert evaluation.top1.of == 24
+    assert told.heard[-1] == f"3 of 24 pictures are some that own was taught; {FLATTERS}"
+
+
 def test_each_picture_keeps_its_class_and_is_asked_as_classify_asks(
     folder: Path, weight_file: Path, warm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +235,9 @@ def test_a_remark_tells_of_a_temperature_at_a_bound(
         truth.write_text("\n".join(["file,wnid", *rows]) + "\n")
         remarks = run(folder, weight_file, truth=truth, store=False).remarks
         assert any(f"the temperature is the {word} that is tried" in one for one in remarks)
+        # Far better than published: these may be pictures that it has learned from.
+        better = "100.0% of the first answers are right, and 57.5 % is published: the network may"
+        assert any(one.startswith(better) for one in remarks) is (word == "lowest")
 
 
 def test_answers_that_are_no_numbers_are_an_error(

@@ -193,7 +193,15 @@ def test_wrong_usage_is_status_2_and_says_what(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--offline"], ["vgg16_weights", "553.5 MB", "topfive weights import"]),
+        (
+            ["-m", "vgg16", "--offline"],
+            [
+                "vgg16_weights",
+                "553.5 MB",
+                "topfive weights import",
+                "EfficientNet-Lite0 is here and answers now: --model efficientnet_lite0",
+            ],
+        ),
         (["--weights", "no.h5"], ["no.h5"]),
         (["--device", "TPU"], ["no device TPU", "CPU"]),
     ],
@@ -308,7 +316,10 @@ def test_networks_lists_every_card_within_80_columns(
     table = lines(capsys.readouterr().out)
     assert max(map(len, table)) <= 80
     rows = {line.split()[0]: line.split() for line in table[1:]}
-    assert list(rows) == list(networks.NETWORKS)
+    # Those that answer without a download are first.
+    lite = [f"efficientnet_lite{number}" for number in range(3)]
+    others = [name for name in networks.NETWORKS if name not in (*lite, "vgg19")]
+    assert list(rows) == [*lite, "vgg19", *others]
     assert rows["vgg16"][1:] == ["71.3", "90.1", "138.4", "16", "553.5", "2014", "1409.1556", "-"]
     assert rows["vgg19"][-2:] == ["file", "compiled"]
 
@@ -329,7 +340,8 @@ def test_networks_as_json_has_the_whole_card_and_what_is_here(
         main(["classify", "no.jpg", "--model", card.name, "--offline"])
         capsys.readouterr()
     assert here == [(True, False), (True, True)]
-    assert list(cards) == list(networks.NETWORKS)
+    assert sorted(cards) == sorted(networks.NETWORKS)
+    assert list(cards)[:4] == [*list(networks.NETWORKS)[:3], card.name]
     assert cards["vgg16"]["weights"]["size"] == 553_467_096
     assert cards["vgg16"]["paper"] == "arXiv:1409.1556"
     assert (cards["vgg16"]["downloaded"], cards["vgg16"]["compiled"]) == (False, False)
@@ -374,6 +386,45 @@ def test_doctor_finds_the_engine_working(capsys: pytest.CaptureFixture[str]) -> 
     assert findings["openvino CPU"]["works"] is True
     assert "answers as stored" in findings["openvino CPU"]["text"]
     assert findings["cache"]["works"] is True
+    licence = findings["EfficientNet-Lite0"]["text"]
+    assert "Apache-2.0" in licence
+    assert "metadata names no licence" in licence
+    (*_, (subject, verdict)) = findings.items()
+    assert (subject, verdict["works"]) == ("verdict", True)
+    assert verdict["text"] == (
+        "topfive works: `topfive classify PICTURE` asks EfficientNet-Lite0, which is here"
+    )
+
+
+def test_doctors_verdict_says_what_to_do_where_the_default_is_not_here(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from topfive import doctor
+
+    stored = subprocess.CompletedProcess([], 0, "1e-7\n", "")
+    monkeypatch.setattr(doctor, "run_module", lambda *arguments: stored)
+    for name, status, words in (
+        ("vgg16", 0, "asks VGG16, once 553.5 MB are fetched; at once with --model "
+                     "efficientnet_lite0"),
+        ("vgg61", 3, "topfive needs --model NAME: TOPFIVE_MODEL, which names the default: unknown"),
+    ):  # fmt: skip
+        monkeypatch.setenv("TOPFIVE_MODEL", name)
+        assert main(["doctor"]) == status
+        assert words in lines(capsys.readouterr().out)[-1]
+
+
+def test_doctor_says_how_the_weights_that_come_along_are_had_again(
+    no_packages: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", "--format", "json"]) == 3
+    findings = {f["subject"]: f for f in json.loads(capsys.readouterr().out)}
+    assert findings["EfficientNet-Lite0"] == {
+        "subject": "EfficientNet-Lite0",
+        "works": False,
+        "text": "not installed: pip install topfive",
+    }
+    assert findings["EfficientNet-Lite1"]["works"] is None
+    assert "pip install 'topfive[lite]'" in findings["EfficientNet-Lite1"]["text"]
 
 
 def test_doctor_notices_an_engine_that_answers_wrongly(
@@ -385,8 +436,10 @@ def test_doctor_notices_an_engine_that_answers_wrongly(
     monkeypatch.setattr(doctor, "run_module", lambda *arguments: stored)
     assert main(["doctor"]) == 3
     failed = [line for line in lines(capsys.readouterr().out) if line.startswith("FAILED")]
-    assert failed
-    assert all("0.0001 off" in line for line in failed)
+    *tests, verdict = failed
+    assert tests
+    assert all("0.0001 off" in line for line in tests)
+    assert "topfive cannot classify here; what does not work: openvino CPU" in verdict
 
 
 def test_networks_tells_what_was_measured_here(
@@ -413,7 +466,8 @@ def test_networks_tells_what_was_measured_here(
         "vgg16 calibrated: f32 crop-256-bicubic, with 160 pictures"
     )
     assert main(["networks", "--format", "json"]) == 0
-    (first, *_) = json.loads(capsys.readouterr().out)
+    cards = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+    first = cards["vgg16"]
     assert first["precisions"]["int8"]["measurement"] == measurement
     assert list(first["calibrations"]) == ["f32 crop-256-bicubic"]
     records.update(*key, "precisions", "int8", {"measurement": {"agreement": 3}})

@@ -47,7 +47,7 @@ def test_a_folder_becomes_a_table_and_a_summary(
     assert len(output.read_text().splitlines()) == 7
     said = capsys.readouterr()
     assert said.out == ""
-    assert "6 pictures: 5 answered, 1 failed; 6 pictures, " in said.err
+    assert "6 pictures: 5 answered by SqueezeNet v1.1, 1 failed; 6 pictures, " in said.err
     assert "most frequent" in said.err
     assert "not-a-picture 1 ███" in said.err
     assert all(len(line) <= 80 for line in said.err.splitlines())
@@ -120,7 +120,7 @@ def test_ctrl_c_says_how_to_go_on(folder: Path, network: list[str], tmp_path: Pa
     assert said.endswith("topfive: interrupted\n")
     assert "Traceback" not in said
     done = subprocess.run(line, stderr=subprocess.PIPE, text=True, check=False)
-    assert "1,200 pictures: 1,000 answered, 200 failed" in done.stderr
+    assert "1,200 pictures: 1,000 answered by SqueezeNet v1.1, 200 failed" in done.stderr
     assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 1200
 
 
@@ -173,9 +173,9 @@ def test_the_summary_names_the_most_frequent_first(capsys: pytest.CaptureFixture
 
     labels = {f"label_{number}": 100 - number for number in range(20)}
     shown = Pictures(lambda: None, lambda *_: None)
-    show(Summary(1950, {"missing": 40, "broken": 4}, labels, 7, 1), shown)
+    show(Summary(1950, {"missing": 40, "broken": 4}, labels, 7, 1), shown, "VGG16")
     said = capsys.readouterr().err
-    assert "1,950 pictures: 1,906 answered, 44 failed" in said
+    assert "1,950 pictures: 1,906 answered by VGG16, 44 failed" in " ".join(said.split())
     assert "7 sorted into folders, 1 could not be" in said
     assert said.index("label_0") < said.index("label_9")
     assert "label_10" not in said

@@ -115,7 +115,7 @@ def test_a_lower_precision_is_compared_at_the_best_of_both(turns: list[Turn]) ->
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        ([], 3, "the weights of VGG16 are not here: topfive weights fetch vgg16"),
+        (["-m", "vgg16"], 3, "the weights of VGG16 are not here: topfive weights fetch vgg16"),
         (["-m", "vgg61"], 2, "unknown network 'vgg61'"),
         (["--precision", "f32,f33"], 2, "'f33' is not one of 'f32', 'bf16', 'f16', 'int8'"),
         (["--threads", "1,x"], 2, "'x' is not a valid integer"),

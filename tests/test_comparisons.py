@@ -68,7 +68,7 @@ def test_the_verdict_says_how_far_the_networks_agree() -> None:
 
 
 def test_each_network_is_counted_where_it_is_with_the_majority(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    no_packages: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three pictures: all agree; one network stands apart; all differ, which counts for none."""
     names = ("squeezenet", "squeezenet_v1.1", "mobilenet")
@@ -109,7 +109,7 @@ def real(shared: Path, warm: Path) -> Path:
 def test_the_real_squeezenet_answers_as_alone_and_says_what_it_takes(real: Path) -> None:
     pictures = sorted(map(str, (real / "images").iterdir()))[:3]
     expected = list(Classifier("squeezenet").stream(pictures))
-    found = compare([*pictures, "nothing.jpg"])
+    found = compare([*pictures, "nothing.jpg"], ["squeezenet"])
     assert [one.answers[0] for one in found.pictures] == [
         one.predictions for one in expected if hasattr(one, "predictions")
     ]
@@ -167,8 +167,8 @@ def test_an_error_in_the_networks_process_is_the_same_error_here(
         solo.ask(network, setting, tmp_path / "squares")
 
 
-def test_nothing_downloaded_says_what_to_do() -> None:
-    with pytest.raises(WeightsError, match="no network is downloaded"):
+def test_no_weights_at_all_says_what_to_do(no_packages: None) -> None:
+    with pytest.raises(WeightsError, match=r"no network's weights are here .* pip install topfive"):
         compare([*fakes.pictures(1, 64)])
 
 
@@ -230,11 +230,12 @@ def test_a_hostile_name_and_a_long_label_stay_inside_the_picture() -> None:
         assert (edge == 255).all()
 
 
-def test_downloaded_networks_are_those_whose_file_is_there() -> None:
+def test_the_networks_that_are_here_are_those_whose_file_is_there() -> None:
     file = weights.path(NETWORKS["mobilenet"])
     file.parent.mkdir(parents=True)
     file.write_bytes(b"x")
-    assert comparisons.downloaded() == [NETWORKS["mobilenet"]]
+    lite = [NETWORKS[f"efficientnet_lite{number}"] for number in range(3)]
+    assert comparisons.here() == [*lite, NETWORKS["mobilenet"]]
 
 
 def test_the_pictures_foot_says_what_each_network_takes() -> None:

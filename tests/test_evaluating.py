@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,6 +114,29 @@ def test_all_classes_are_answers(folder: Path) -> None:
     assert evaluation.seconds > 0
     assert evaluation.memory > 1e7
     assert evaluation.pictures_per_second == 5 / evaluation.seconds
+
+
+@pytest.mark.usefixtures("fake")
+def test_pictures_that_a_network_learned_from_are_told_once_and_measured(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number, name in enumerate(["n01440764/n01440764_10026.JPEG", "n01443537/a.JPEG"]):
+        save(tmp_path / "some", number, name)
+    recipes = ("default", "tutorial")
+    comparison = evaluating.evaluate(tmp_path / "some", ["resnet50"], recipes=recipes)
+    assert [one.top1.of for one in comparison.evaluations] == [2, 2]
+    assert caplog.messages == [
+        "1 of 2 pictures are named as those of ImageNet's training, which ResNet50 learned from; "
+        "the accuracy on such pictures flatters; others give the true one"
+    ]
+
+
+@pytest.mark.usefixtures("fake")
+def test_the_hashes_of_the_pictures_that_were_judged_are_handed_on(folder: Path) -> None:
+    hashes: list[str | None] = []
+    known = ground_truth.read(folder, LABELS)
+    evaluating.judge(Classifier("resnet50"), known, recognise=hashes.append)
+    assert hashes == [hashlib.sha256(source.read()).hexdigest() for source, _ in known]
 
 
 @pytest.mark.usefixtures("fake")

@@ -136,6 +136,8 @@ def test_the_scaling_in_the_graph_is_kerass_preprocessing(name: str) -> None:
         expected = pixels[..., ::-1] - np.array([104, 117, 123], np.float32)
     elif name == "squeezenet_v1.1":
         expected = keras.applications.vgg16.preprocess_input(pixels)
+    elif network.direct:
+        expected = (pixels - np.float32(127)) / np.float32(128)
     else:
         builder = getattr(keras.applications, network.builder.partition(":")[2])
         expected = inspect.unwrap(builder).__globals__["preprocess_input"](pixels)

@@ -31,6 +31,9 @@ BLOCKS = {
     "resnet152": (51, "conv5_block2_1_conv", "conv5_block3_1_conv"),
     "densenet121": (62, "conv5_block15_0_bn", "conv5_block16_0_bn"),
     "efficientnetb0": (18, "block7a_expand_conv", "top_conv"),
+    "efficientnet_lite0": (18, "block7a_expand_conv", "top_conv"),
+    "efficientnet_lite1": (23, "block7a_expand_conv", "top_conv"),
+    "efficientnet_lite2": (23, "block7a_expand_conv", "top_conv"),
     "convnext_tiny": (22, "convnext_tiny_stage_3_block_1_depthwise_conv",
                       "convnext_tiny_stage_3_block_2_depthwise_conv"),
 }  # fmt: skip
@@ -60,7 +63,7 @@ def test_each_network_has_the_blocks_of_its_paper(name: str) -> None:
         assert firsts == expected
 
 
-@pytest.mark.parametrize("name", ["resnet50", "efficientnetb0", "convnext_tiny"])
+@pytest.mark.parametrize("name", ["resnet50", "efficientnetb0", "efficientnet_lite0", "convnext_tiny"])
 def test_batch_normalisation_never_learns_and_only_top_blocks_do(name: str) -> None:
     body = keras_models.features(keras_models.bare(NETWORKS[name], "channels_last"))
     # Around the body is what `build` puts there, without weights.

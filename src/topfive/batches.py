@@ -25,7 +25,7 @@ from topfive.classifier import Classifier
 from topfive.errors import UsageError
 from topfive.journal import Journal, Summary
 from topfive.network_folders import find_network
-from topfive.networks import DEFAULT_NETWORK, Network
+from topfive.networks import Network
 from topfive.placing import WAYS, Placer
 from topfive.runs import Listener, Run
 from topfive.sources import Source
@@ -49,7 +49,7 @@ class Placement:
 def batch(
     pictures: str | PathLike[str] | Iterable[Picture | Source],
     output: str | PathLike[str],
-    network: str | Network = DEFAULT_NETWORK,
+    network: str | Network | None = None,
     *,
     top: int = 5,
     ordered: bool = True,
@@ -82,7 +82,7 @@ def batch(
     """
     output = Path(output)
     tables.check(output)
-    card = network if isinstance(network, Network) else find_network(network)
+    card = find_network(network)
     nodes: dict[str, Node] = {}
     if where or (placement and placement.by_ancestor):
         nodes = hierarchy.load(labels.of(card))

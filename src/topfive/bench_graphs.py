@@ -65,7 +65,7 @@ def find(
         raise UsageError("random weights stand for no file, and have no graph in 8 bits")
     if file and len(names) > 1:
         raise UsageError(f"one weight file is for one network; received {', '.join(names)}")
-    networks = list(dict.fromkeys(map(find_network, names)))
+    networks = list(dict.fromkeys(map(find_network, names or (None,))))
     if len({network.name for network in networks}) < len(networks):
         raise UsageError("several of the networks have one name; measure one after the other")
     found = []

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive import fitting, ground_truth, labels, records
+from topfive import familiar_pictures, fitting, ground_truth, labels, metrics, records
 from topfive.calibration import METHODS, REJECT_SCORES, TEMPERATURES, Calibration, key, quantile
 from topfive.classifier import Classifier
 from topfive.errors import EngineError
@@ -19,12 +19,17 @@ from topfive.evaluating import Listener
 from topfive.fitting import COVERAGES, REJECT_RATE, Sets
 from topfive.metrics import Measure
 from topfive.network_folders import find_network
-from topfive.networks import DEFAULT_NETWORK, Network
+from topfive.networks import Network
 from topfive.results import Failure
 from topfive.sources import Source
 
 FEW = 500  # pictures
 AT_BOUND = 1.01
+BETTER = 10.0  # points of top-1 accuracy over what is published: too good for new pictures
+TOO_SURE = (
+    "a calibration by them makes the answers to other pictures too sure; take pictures that it "
+    "has not seen"
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class Calibrated:
 
 def calibrate(
     folder: str | os.PathLike[str],
-    network: str | Network = DEFAULT_NETWORK,
+    network: str | Network | None = None,
     *,
     truth: str | os.PathLike[str] | None = None,
     numbers: str | None = None,
@@ -77,23 +82,29 @@ def calibrate(
         OutputError: the calibration cannot be stored.
     """
     fitting.check(method, reject_score, reject_rate)
-    card = network if isinstance(network, Network) else find_network(network)
+    card = find_network(network)
     listener = listener or Listener()
     known = ground_truth.read(folder, labels.of(card), truth, numbers)
     listener.found(known)
+    if said := familiar_pictures.by_names(card, known):
+        listener.warn(f"{said}; {TOO_SURE}")
     classifier = Classifier(card, throughput=True, **options)
     listener.begin(classifier)
-    logits, truths, failures = responses(classifier, known, listener)
+    hashes: list[str | None] = []
+    logits, truths, failures = responses(classifier, known, listener, hashes.append)
+    if said := familiar_pictures.by_contents(card, hashes):
+        listener.warn(f"{said}; {TOO_SURE}")
     found = fitting.fit(
         logits, truths, method=method, reject_score=reject_score, reject_rate=reject_rate,
         recipe=str(classifier.recipe), precision=classifier.precision,
     )  # fmt: skip
     sets = fitting.find_sets(found, logits, truths)
     num_classes = len(np.unique(truths))
+    right = metrics.share(int((logits.argmax(axis=1) == truths).sum()), len(truths))
     result = Calibrated(
         card.name, classifier.weights, known.layout, num_classes, found, sets,
         fitting.find_rejected(found, logits), failures,
-        tuple(_remarks(found, sets, num_classes, len(classifier.labels))),
+        tuple(_remarks(card, right, found, sets, num_classes, len(classifier.labels))),
     )  # fmt: skip
     if store:
         name = key(found.precision, found.recipe)
@@ -102,10 +113,11 @@ def calibrate(
 
 
 def responses(
-    classifier: Classifier, pictures: Iterable[tuple[Source, int]], listener: Listener
-) -> tuple[NDArray[np.float32], NDArray[np.intp], tuple[Failure, ...]]:
+    classifier: Classifier, pictures: Iterable[tuple[Source, int]], listener: Listener,
+    recognise: Callable[[str | None], None] = lambda _sha256: None,
+) -> tuple[NDArray[np.float32], NDArray[np.intp], tuple[Failure, ...]]:  # fmt: skip
     """Return the logits (n, classes) and the classes (n,) of the pictures that can be read, and
-    the failures of the others.
+    the failures of the others; `recognise` is given the sha256 of each that can.
 
     Raises:
         EngineError: logits are no numbers.
@@ -133,15 +145,23 @@ def responses(
             )
         logits.append(values)
         truths.append(truth)
+        recognise(response.sha256)
         listener.add(source.name, None)
     shape = (len(logits), len(classifier.labels))
     return np.asarray(logits, np.float32).reshape(shape), np.array(truths, np.intp), tuple(failures)
 
 
 def _remarks(
-    found: Calibration, sets: tuple[Sets, ...], num_classes: int, known: int
-) -> Iterator[str]:
+    network: Network, right: Measure, found: Calibration, sets: tuple[Sets, ...],
+    num_classes: int, known: int,
+) -> Iterator[str]:  # fmt: skip
     count = found.pictures
+    if network.top1 is not None and 100 * right.low > network.top1 + BETTER:
+        yield (
+            f"{right.value:.1%} of the first answers are right, and {network.top1:g} % is "
+            "published: the network may have learned from these pictures, and a calibration by "
+            "them is then wrong for others"
+        )
     for coverage in COVERAGES:
         if quantile(count, coverage) > count:
             yield f"{count:,} pictures are too few for a coverage of {coverage:.0%}"

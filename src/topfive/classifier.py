@@ -16,7 +16,7 @@ from topfive.calibration import Calibration, find
 from topfive.errors import PictureError, UsageError
 from topfive.interpretation import Interpreter
 from topfive.network_folders import check_weights, find_network
-from topfive.networks import DEFAULT_NETWORK, PRECISIONS, Network, check_choice, choose_recipe
+from topfive.networks import PRECISIONS, Network, check_choice, choose_recipe
 from topfive.preparation import Known, Prepared, Response
 from topfive.results import Classification, Failure, Row
 
@@ -35,10 +35,10 @@ ENGINES: dict[str, Callable[..., engine_keras.Run]] = {
 class Classifier:
     """A network that is ready to answer. It may be used from several threads.
 
-    `network` is a name or a card; `weights` a file with other weights than the published
-    ones; `backend` one of `ENGINES`; `device` and `threads` are OpenVINO's; `recipe` is
-    `default` or `tutorial`, with `fit`, `filter` and `window` (the values that become black and
-    white in pictures of more than 8 bits) to override its parts; `offline`
+    `network` is a name, a card, or None for the default; `weights` a file with other weights
+    than the published ones; `backend` one of `ENGINES`; `device` and `threads` are OpenVINO's;
+    `recipe` is `default` or `tutorial`, with `fit`, `filter` and `window` (the values that
+    become black and white in pictures of more than 8 bits) to override its parts; `offline`
     forbids downloads; `max_pixels` is the size above which a picture is refused. With
     `hierarchy` an answer says what is likely in WordNet's words, too; `ancestors` names
     groups of classes (`dog`) whose probabilities are added up. `precision` is one of
@@ -58,7 +58,7 @@ class Classifier:
 
     def __init__(
         self,
-        network: str | Network = DEFAULT_NETWORK,
+        network: str | Network | None = None,
         *,
         weights: str | os.PathLike[str] | None = None,
         backend: str = "openvino",
@@ -84,7 +84,7 @@ class Classifier:
         check_choice("precision", precision, PRECISIONS)
         if max_pixels < 1 or (threads is not None and threads < 1):
             raise UsageError("max_pixels and threads must be at least 1")
-        self.network = network if isinstance(network, Network) else find_network(network)
+        self.network = find_network(network)
         self.recipe = choose_recipe(self.network, recipe, fit, filter, window)
         self.labels = labels.of(self.network)
         self.max_pixels = max_pixels
@@ -231,7 +231,7 @@ class Classifier:
 
 
 def classify(
-    picture: Picture | Source, network: str = DEFAULT_NETWORK, top: int = 5
+    picture: Picture | Source, network: str | Network | None = None, top: int = 5
 ) -> Classification:
     """Classify one picture, as `Classifier.classify` does; the network stays loaded."""
     return _classifier(find_network(network)).classify(picture, top)

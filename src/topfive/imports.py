@@ -27,7 +27,7 @@ def import_file(file: Path, network: Network) -> Path:
             raise WeightsError(f"cannot import {where}: {error.strerror or error}") from error
         check(part, network, str(file))
         put(part, network)
-    return weights.path(network)
+    return weights.home(network)
 
 
 @contextmanager

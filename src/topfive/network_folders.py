@@ -22,7 +22,14 @@ from typing import Any
 from topfive import network_cards
 from topfive.errors import OutputError, UnknownNetworkError, UsageError, WeightsError
 from topfive.network_cards import CARD, LONGEST, check_classes
-from topfive.networks import Network, Recipe, find_published
+from topfive.networks import (
+    DEFAULT_NETWORK,
+    DEFAULT_VARIABLE,
+    NETWORKS,
+    Network,
+    Recipe,
+    find_published,
+)
 from topfive.weights import checksum_of
 
 # Some of them are the card's.
@@ -37,8 +44,9 @@ WORK, LOCK = ".writing-", ".lock"  # folders of what is being written, and what 
 WRITTEN = re.compile(r"[a-z_]+-[0-9a-f]{12}\.[a-z0-9.]+")  # the files that go with a card
 
 
-def find_network(name: str) -> Network:
-    """Return the card of a published network by its name, or of a taught one by its folder.
+def find_network(name: str | Network | None = None) -> Network:
+    """Return the card of a published network by its name, or of a taught one by its folder; the
+    default network's for None, and a card itself.
 
     What has a `/` in it is a folder, also where a published network is called so.
 
@@ -46,6 +54,10 @@ def find_network(name: str) -> Network:
         UnknownNetworkError: there is neither.
         UsageError: the folder's card is damaged.
     """
+    if isinstance(name, Network):
+        return name
+    if name is None:
+        return _default()
     is_path = "/" in name or os.sep in name
     try:
         if not is_path:
@@ -63,6 +75,16 @@ def find_network(name: str) -> Network:
     else:
         why = "is no folder that is there; expected that of a taught network, or a name"
     raise UnknownNetworkError(f"{shown[:LONGEST]} {why}")
+
+
+def _default() -> Network:
+    chosen = os.environ.get(DEFAULT_VARIABLE)
+    if not chosen:
+        return NETWORKS[DEFAULT_NETWORK]
+    try:
+        return find_network(chosen)
+    except UsageError as error:
+        raise type(error)(f"{DEFAULT_VARIABLE}, which names the default: {error}") from error
 
 
 def read(folder: Path) -> Network:

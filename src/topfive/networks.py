@@ -4,7 +4,9 @@ Adding a network of `keras.applications` is one more row of `NETWORKS`.
 
 Sources: builders, addresses and hashes: the `keras.applications` modules of Keras 3.15.
 Accuracy: keras.io/api/applications and keras-team/keras-applications, for SqueezeNet the
-paper, for ConvNeXt its authors. File sizes: the servers'.
+paper, for ConvNeXt its authors, for EfficientNet-Lite its authors' README in
+github.com/tensorflow/tpu (models/official/efficientnet/lite), which names no top-5. File
+sizes: the servers'.
 Depth counts the weight layers (convolutions and dense layers) on the longest path.
 """
 
@@ -328,7 +330,9 @@ NETWORKS: dict[str, Network] = {
     )
 }  # fmt: skip
 
+# What answers where no network is named: installed with topfive, so that nothing is fetched.
 DEFAULT_NETWORK = "efficientnet_lite0"
+DEFAULT_VARIABLE = "TOPFIVE_MODEL"  # names another
 
 
 def find_published(name: str) -> Network:

@@ -66,13 +66,13 @@ def backbone(network: Network, file: Path | None = None) -> tuple[Network, Path 
     return base, weights.path(network) if taught.body else None
 
 
-def opened(network: str | Network, **options: Any) -> tuple[Classifier, Path | None]:
+def opened(network: str | Network | None, **options: Any) -> tuple[Classifier, Path | None]:
     """Return what gives the features to teach on, and the file that a network taught on them
     needs a copy of, or None; `options` are those of `Classifier`.
 
     Raises: what `Classifier` and `backbone` do.
     """
-    card = network if isinstance(network, Network) else find_network(network)
+    card = find_network(network)
     file = options.pop("weights", None)
     base, file = backbone(card, None if file is None else Path(file))
     classifier = Classifier(base, weights=file, throughput=True, **options)

@@ -20,7 +20,7 @@ from topfive.class_folders import ClassFolder
 from topfive.collecting import Collected, Listener, chosen, collect, joined, named
 from topfive.errors import UsageError
 from topfive.lessons import Lessons
-from topfive.networks import DEFAULT_NETWORK, Network
+from topfive.networks import Network
 from topfive.processes import Background
 from topfive.regression import Tried
 from topfive.results import Failure
@@ -76,7 +76,7 @@ class Teaching:
 def teach(
     folder: str | os.PathLike[str],
     out: str | os.PathLike[str],
-    network: str | Network = DEFAULT_NETWORK,
+    network: str | Network | None = None,
     *,
     validation: str | os.PathLike[str] | None = None,
     split: float = SPLIT,

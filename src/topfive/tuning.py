@@ -26,7 +26,7 @@ from topfive.engine_keras import BACKENDS
 from topfive.errors import EngineError, MissingExtraError, UsageError
 from topfive.metrics import Confusion, Measure
 from topfive.network_folders import CARD, find_network
-from topfive.networks import DEFAULT_NETWORK, Network, check_choice, choose_recipe
+from topfive.networks import Network, check_choice, choose_recipe
 from topfive.processes import ChildError, listen
 from topfive.training_options import Options
 from topfive.weights import checksum_of
@@ -89,7 +89,7 @@ class Tuned:
 def tune(
     folder: str | os.PathLike[str],
     out: str | os.PathLike[str],
-    network: str | Network = DEFAULT_NETWORK,
+    network: str | Network | None = None,
     *,
     backend: str = "tensorflow",
     options: Options = Options(),  # noqa: B008, frozen
@@ -132,7 +132,7 @@ def tune(
         )
     curves.check()
     options, listener = options.resolved(), listener or Listener()
-    card = network if isinstance(network, Network) else find_network(network)
+    card = find_network(network)
     chosen = choose_recipe(card, recipe, fit, filter, window)
     target, work = Path(out), Path(out) / checkpoints.FOLDER
     if not work.is_dir() or (target / CARD).exists():

@@ -34,7 +34,7 @@ def load_weights(model: Any, file: Path) -> None:
     try:
         if magic == HDF5_MAGIC or magic.startswith(ZIP_MAGIC):
             _load_hdf5(model, file)
-        elif magic == TORCH_MAGIC[: len(magic)]:
+        elif magic == TORCH_MAGIC[: len(HDF5_MAGIC)]:
             _load_torch(model, file)
         elif file.suffix == ".net" and len(magic) == len(HDF5_MAGIC):
             _load_deep_compression(model, file)
@@ -174,6 +174,8 @@ def _torch_places(model: Any) -> Iterator[tuple[Any, str, tuple[int, ...]]]:
             variables = (layer.gamma, layer.beta, layer.moving_mean, layer.moving_variance)
             yield from zip(variables, ends, [(0,)] * len(ends), strict=True)
         elif layer.weights:
+            if not hasattr(layer, "kernel"):
+                raise WeightsError(f"{layer.name!r} is a layer that no such file has tensors of")
             if isinstance(layer, keras.layers.DepthwiseConv2D):
                 axes = (2, 3, 0, 1)
             else:

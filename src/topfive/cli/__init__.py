@@ -40,7 +40,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="topfive")
 def cli() -> None:
-    """What is in this picture? Six ImageNet networks, an answer in a second."""
+    """What is in this picture? Seventeen ImageNet networks, an answer at once."""
     messages = logging.StreamHandler()
     messages.setFormatter(logging.Formatter("topfive: %(message)s"))
     log = logging.getLogger("topfive")

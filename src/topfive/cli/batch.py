@@ -76,6 +76,7 @@ def batch(
         )
     from topfive import batches, sources
     from topfive.batches import Placement
+    from topfive.network_folders import find_network
     from topfive.outputs import printable
     from topfive.progress import show_pictures
     from topfive.runs import Listener
@@ -116,13 +117,13 @@ def batch(
             print(f"{done}; the same command goes on from there", file=sys.stderr)
             raise
     if not quiet:
-        show(summary, shown)
+        show(summary, shown, find_network(chosen["network"]).title)
     return 1 if summary.failures or summary.unplaced else 0
 
 
-def show(summary: Summary, shown: Pictures) -> None:
-    """Print on standard error what came of a run: counts, rate, failures by their kind, and
-    the most frequent first labels with bars."""
+def show(summary: Summary, shown: Pictures, network: str) -> None:
+    """Print on standard error what came of a run: counts, which network answered, rate, failures
+    by their kind, and the most frequent first labels with bars."""
     from rich.bar import Bar
     from rich.console import Console
     from rich.table import Table
@@ -134,7 +135,8 @@ def show(summary: Summary, shown: Pictures) -> None:
     console = Console(stderr=True, highlight=False)
     failed = sum(summary.failures.values())
     console.print(
-        f"{summary.rows:,} pictures: {summary.rows - failed:,} answered, {failed:,} failed; "
+        f"{summary.rows:,} pictures: {summary.rows - failed:,} answered by {network}, "
+        f"{failed:,} failed; "
         f"{describe(shown.shown, shown.done, 0, None, 0)} in {shown.shown:,.1f} s"
     )
     if summary.placed or summary.unplaced:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from topfive.networks import DEFAULT_NETWORK, PRECISIONS
+from topfive.cli import options
+from topfive.networks import PRECISIONS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,8 +41,7 @@ def listed(kind: Any) -> Callable[..., tuple[Any, ...]]:
     "--network",
     "names",
     multiple=True,
-    default=(DEFAULT_NETWORK,),
-    show_default=True,
+    show_default=options.DEFAULT,
     metavar="NAME",
     help="The network; may be repeated.",
 )

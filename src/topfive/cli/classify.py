@@ -77,6 +77,10 @@ def classify(
     results = answers.to(chain(first, found), top)
     for piece in outputs.FORMATS[format](results, several=several, top=top, **asked):
         write(piece)
+    if format == "text" and chosen["network"] is None and answers.answered:
+        title = answers.classifier.network.title
+        print(f"topfive: {title} answered; --model NAME asks another (topfive networks)",
+              file=sys.stderr)  # fmt: skip
     return 1 if answers.failed else 0
 
 
@@ -104,7 +108,7 @@ class Answers:
         self.save = save
         self.show = show
         self.taken: set[Path] = set()
-        self.failed = False
+        self.failed = self.answered = False
 
     def to(self, found: Iterable[Source], top: int) -> Iterator[Result]:
         """Yield a result for each source."""
@@ -119,6 +123,7 @@ class Answers:
                 self._fail(source.name, result.message)
                 yield result
                 continue
+            self.answered = True
             yield result
             if draws:
                 self._draw(source, result)

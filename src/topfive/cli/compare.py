@@ -33,7 +33,7 @@ NARROWEST = 24  # columns of a terminal, for a network's answers
     "networks",
     multiple=True,
     metavar="NAME",
-    help="A network; may be repeated.  [default: all that are downloaded]",
+    help="A network; may be repeated.  [default: all whose weights are here]",
 )
 @click.option(
     "-k",

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import click
 
+COLUMN = 19
 SIGNS = {True: "ok", False: "FAILED", None: "-"}
 
 
@@ -17,9 +18,9 @@ SIGNS = {True: "ok", False: "FAILED", None: "-"}
 def doctor(format: str) -> int:
     """Say what is installed and what works.
 
-    Ends with a self-test: on each device of OpenVINO and each installed backend, a network
-    with fixed weights has to give the answers that are stored with the package. The exit
-    status is 3 if something that is needed does not work.
+    Ends with a self-test and a verdict: on each device of OpenVINO and each installed backend,
+    the network that comes along has to give the answers that are stored with the package. The
+    exit status is 3 if something that is needed does not work.
     """
     from topfive.doctor import examine
 
@@ -27,7 +28,7 @@ def doctor(format: str) -> int:
     for finding in examine():
         findings.append(finding)
         if format == "text":
-            click.echo(f"{SIGNS[finding.works]:<7}{finding.subject:<14}{finding.text}")
+            click.echo(f"{SIGNS[finding.works]:<7}{finding.subject:<{COLUMN}}{finding.text}")
     if format == "json":
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
     return 3 if any(finding.works is False for finding in findings) else 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from topfive.cli import options
-from topfive.networks import DEFAULT_NETWORK, PRECISIONS, RECIPES
+from topfive.networks import PRECISIONS, RECIPES
 from topfive.processes import return_memory
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ SHOWN = 5  # names of files
     "--network",
     "models",
     multiple=True,
-    default=(DEFAULT_NETWORK,),
-    show_default=True,
+    show_default=options.DEFAULT,
     metavar="NAME",
     help="A network; may be repeated, as --precision and --recipe may: all combinations are "
     "measured, one after the other.",
@@ -198,6 +197,9 @@ def terminal(quiet: bool) -> Iterator[Listener]:
             if failure is not None and failure not in self.said:
                 self.said.add(failure)
                 tell(f"{source}: {failure.message}")
+
+        def warn(self, text: str) -> None:
+            tell(text)
 
     with ExitStack() as bar:
         yield Terminal()

@@ -81,7 +81,7 @@ def features(
                   "there", file=sys.stderr)  # fmt: skip
             raise
     if not quiet:
-        show(known, shown, failures)
+        show(known, shown, failures, classifier.network.title)
     return 1 if failures else 0
 
 
@@ -99,15 +99,15 @@ def watched(
         yield source, response
 
 
-def show(known: Features, shown: Pictures, failures: Counter[str]) -> None:
+def show(known: Features, shown: Pictures, failures: Counter[str], network: str) -> None:
     """Print on standard error what came of a run."""
     from topfive.progress import describe
 
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in failures.most_common())
     rate = describe(shown.shown, shown.done, 0, None, 0)
     print(
-        f"{shown.done:,} pictures: {known.computed:,} computed, {known.known:,} known from "
-        f"before, {shown.failed:,} failed{f' ({kinds})' if kinds else ''}; {rate} in "
+        f"{shown.done:,} pictures: {known.computed:,} computed by {network}, {known.known:,} known "
+        f"from before, {shown.failed:,} failed{f' ({kinds})' if kinds else ''}; {rate} in "
         f"{shown.shown:,.1f} s",
         file=sys.stderr,
     )

@@ -26,17 +26,21 @@ HERE = {"downloaded": "file", "compiled": "compiled"}
 def networks(names: tuple[str, ...], format: str) -> int:
     """List the networks, what is published of them, and what is here.
 
+    Those that answer without a download come first.
+
     NAME is one of them, or the folder of a taught one, of which it shows how it was made.
 
     Top-1 and top-5 are the published accuracies on ImageNet's validation pictures, in
     percent; M is the parameters in millions; layers are those with weights on the longest
-    path. "here" says "file" where the weights are downloaded, and "compiled" where the next
-    start is fast. Below stands what `topfive quantize` and `topfive calibrate` measured.
+    path. "here" says "file" where the weights are on this machine, and "compiled" where the
+    next start is fast. Below stands what `topfive quantize` and `topfive calibrate` measured.
     """
     from topfive.network_folders import find_network
     from topfive.networks import NETWORKS
 
-    chosen = tuple(dict.fromkeys(map(find_network, names))) or tuple(NETWORKS.values())
+    chosen = tuple(dict.fromkeys(map(find_network, names))) or tuple(
+        sorted(NETWORKS.values(), key=lambda card: not _here(card)["downloaded"])
+    )
     published = [card for card in chosen if card.taught is None]
     taught = [card for card in chosen if card.taught]
     if format == "json":

@@ -9,7 +9,14 @@ from typing import Any
 
 import click
 
-from topfive.networks import DEFAULT_NETWORK, FILTERS, FITS, PRECISIONS, RECIPES
+from topfive.networks import (
+    DEFAULT_NETWORK,
+    DEFAULT_VARIABLE,
+    FILTERS,
+    FITS,
+    PRECISIONS,
+    RECIPES,
+)
 
 Command = Callable[..., Any]
 
@@ -19,14 +26,14 @@ BACKENDS = ("openvino", "tensorflow", "jax", "torch")
 MAX_PIXELS = 100_000_000
 
 NUMBERS = ("index", "ilsvrc")
+DEFAULT = f"{DEFAULT_NETWORK}, or what {DEFAULT_VARIABLE} names"
 
 model = click.option(
     "-m",
     "--model",
     "--network",
     "network",
-    default=DEFAULT_NETWORK,
-    show_default=True,
+    show_default=DEFAULT,
     metavar="NAME",
     help="The network: one that `topfive networks` lists, or the folder of a taught one.",
 )

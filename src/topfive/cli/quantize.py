@@ -57,7 +57,7 @@ MISSED = " !"
     "recipe", "fit", "filter", "window", "weights", "device", "max_pixels", "offline"
 )
 def quantize(
-    folder: str, network: str, recipe: str, fit: str | None, filter: str | None,
+    folder: str, network: str | None, recipe: str, fit: str | None, filter: str | None,
     window: tuple[float, float] | None, weights: Path | None, format: str, quiet: bool,
     **chosen: Any,
 ) -> int:  # fmt: skip
@@ -82,7 +82,7 @@ def quantize(
     if format == "json":
         print(json.dumps(lowered.to_dict(), indent=1))
     else:
-        print(describe(lowered, network))
+        print(describe(lowered, card.reference))
     return 1 if listener.failed else 0
 
 

@@ -119,14 +119,14 @@ def import_(file: Path, network: str | None) -> None:
     """Take in FILE, a weight file or a bundle, after a check of its hashes."""
     from topfive import bundles, imports
     from topfive.errors import UsageError
-    from topfive.weights import path
+    from topfive.weights import home
 
     card = _find((network,))[0] if network is not None else None
     if bundles.is_bundle(file):
         if card is not None:
             raise UsageError(f"{file} is a bundle, which names its networks: leave out --network")
         for arrived in bundles.read(file):
-            click.echo(f"{arrived.name}: {path(arrived)}")
+            click.echo(f"{arrived.name}: {home(arrived)}")
     elif card is None:
         raise UsageError(f"{file} is not a bundle: say whose weights it holds with --network NAME")
     else:
