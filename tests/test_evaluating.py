@@ -235,7 +235,7 @@ def test_what_is_in_the_way_is_said_before_the_first_picture(folder: Path) -> No
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
-        ({"networks": []}, "name a network"),
+        ({"precisions": []}, "name a precision and a recipe"),
         ({"networks": ["vgg61"]}, "Did you mean"),
         ({"networks": ["vgg16", "vgg19"], "weights": "x.h5"}, "weights are those of one network"),
         ({"recipes": ["tutorials"]}, "unknown recipe 'tutorials'"),

@@ -63,7 +63,9 @@ def test_each_network_has_the_blocks_of_its_paper(name: str) -> None:
         assert firsts == expected
 
 
-@pytest.mark.parametrize("name", ["resnet50", "efficientnetb0", "efficientnet_lite0", "convnext_tiny"])
+@pytest.mark.parametrize(
+    "name", ["resnet50", "efficientnetb0", "efficientnet_lite0", "convnext_tiny"]
+)
 def test_batch_normalisation_never_learns_and_only_top_blocks_do(name: str) -> None:
     body = keras_models.features(keras_models.bare(NETWORKS[name], "channels_last"))
     # Around the body is what `build` puts there, without weights.

@@ -88,7 +88,9 @@ def _checksum(network: Network, file: Path | None) -> str:
             weights.held(network)  # raises the error that says so
         get = f"topfive weights fetch {network.taught.backbone if network.taught else network.name}"
         random = "" if network.taught else "; or measure with --random-weights, which are as fast"
-        raise WeightsError(f"the weights of {network.title} are not here: {get}{random}")
+        raise WeightsError(
+            f"the weights of {network.title} are not here: {get}{random}{weights.way_out()}"
+        )
     known = None if file else weights.held(network, offline=True).checksum  # pins it, if need be
     return weights.fingerprint(network, file) or known or ""
 

