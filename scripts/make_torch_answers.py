@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from tests.photographs import PHOTOGRAPHS
+
 from topfive import images, weights
 from topfive.networks import NETWORKS, Network
 

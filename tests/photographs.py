@@ -29,6 +29,10 @@ PHOTOGRAPHS = {
     "flower": _file("sklearn", "datasets/images/flower.jpg"),
 }
 
+# What ImageNet's labels call it, which have three kinds of such cats and no astronaut.
+LABELS = {"cat": "Egyptian_cat", "coffee": "espresso", "rocket": "missile", "motorcycle": "moped",
+          "camera": "tripod", "temple": "palace", "flower": "daisy"}  # fmt: skip
+
 
 def variations(name: str, count: int, size: int = 160, seed: int = 0) -> list[Image.Image]:
     """Return pictures of what is in a photograph, no two alike and each time the same: square

@@ -22,6 +22,7 @@ from PIL import Image
 
 import topfive
 from tests import fakes, pictures
+from tests.photographs import PHOTOGRAPHS
 from tests.test_images import enlarged
 from topfive import (
     Classification,
@@ -296,15 +297,10 @@ def test_only_a_stream_for_throughput_drafts_and_never_the_tutorials_recipe(
         assert sizes.pop() == upright, "one at a time it is never a draft"
 
 
-def test_a_draft_hardly_moves_an_answer(shared: Path, real: Classifier) -> None:
-    many = Classifier(
-        "squeezenet",
-        weights=shared / "weights" / "compressed_SqueezeNet.net",
-        throughput=True,
-    )
-    photographs = sorted((shared / "images").iterdir())[::16]
-    large = [enlarged(file, 2 * images.DRAFT * 227, 2) for file in photographs]
-    for whole, drafted in zip(real.stream(large, 1000), many.stream(large, 1000), strict=True):
+def test_a_draft_hardly_moves_an_answer(warm: Path) -> None:
+    alone, many = Classifier(), Classifier(throughput=True)
+    large = [enlarged(file, 2 * images.DRAFT * 256, 2) for file in PHOTOGRAPHS.values()]
+    for whole, drafted in zip(alone.stream(large, 1000), many.stream(large, 1000), strict=True):
         assert isinstance(whole, Classification)
         assert isinstance(drafted, Classification)
         known, found = ({p.index: p.probability for p in x.predictions} for x in (whole, drafted))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests import fakes
+from tests import fakes, photographs
 from topfive import progress
 from topfive.cli import main
 from topfive.cli.evaluate import evaluate
@@ -43,10 +43,14 @@ def network(weight_file: Path, warm: Path) -> list[str]:
 
 
 @pytest.fixture
-def real(shared: Path, warm: Path) -> list[str]:
-    """The arguments for the real SqueezeNet on real photographs."""
-    weights = shared / "weights" / "compressed_SqueezeNet.net"
-    return ["evaluate", str(shared / "images"), "-m", "squeezenet", "--weights", str(weights)]
+def real(warm: Path, tmp_path: Path) -> list[str]:
+    """The arguments for a real network on real photographs, five variations of each."""
+    for name, label in photographs.LABELS.items():
+        wnid = next(one.wnid for one in LABELS if one.name == label)
+        (tmp_path / "real").mkdir(exist_ok=True)
+        for number, picture in enumerate(photographs.variations(name, 5)):
+            picture.save(tmp_path / "real" / f"{wnid}_{number}.png")
+    return ["evaluate", str(tmp_path / "real"), "-m", "efficientnet_lite0"]
 
 
 def test_measured_stands_beside_published(

@@ -89,7 +89,10 @@ def test_a_second_run_computes_nothing(
     pictures = [str(folder / f"{number}.png") for number in range(5)]
     for name in ("one.parquet", "two.parquet"):
         assert main(["features", *pictures, "-o", str(tmp_path / name), *network]) == 0
-    assert "5 pictures: 0 computed by SqueezeNet v1.1, 5 known from before, 0 failed; " in capsys.readouterr().err
+    assert (
+        "5 pictures: 0 computed by SqueezeNet v1.1, 5 known from before, 0 failed; "
+        in capsys.readouterr().err
+    )
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
 
 

@@ -10,24 +10,21 @@ from pathlib import Path
 import pytest
 from benchmarks import class_pictures
 
+from tests import photographs
 from topfive import extending, teaching
 from topfive.cli import main
 
-NETWORK = ["--model", "squeezenet"]
 THREE = ("discs", "stars", "<b>my Ünï 'q\"")
 
 
 @pytest.fixture(autouse=True)
-def published(shared: Path, warm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real SqueezeNet lies where Keras keeps its weights; the folder is the test's own."""
-    place = tmp_path / "keras" / "models"
-    place.mkdir(parents=True)
-    shutil.copy(shared / "weights" / "compressed_SqueezeNet.net", place)
+def here(warm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder is the test's own; the network is the default."""
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
-def pets(published: None) -> Path:
+def pets(here: None) -> Path:
     """Three classes, one with a strange name, in the folder that the test stands in."""
     class_pictures.write(Path("pets"), ("discs", "stars", "rings"), each=12, seed=11)
     (Path("pets") / "rings").rename(Path("pets") / THREE[2])
@@ -37,14 +34,14 @@ def pets(published: None) -> Path:
 def test_a_folder_is_taught_and_the_network_works_in_every_command_at_once(
     pets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["teach", "pets", "-o", "shapes/", *NETWORK]) == 0
+    assert main(["teach", "pets", "-o", "shapes/"]) == 0
     said = capsys.readouterr()
     lines = said.out.splitlines()
-    assert lines[0] == "shapes tells 3 classes by the features of squeezenet (recipe " \
-        "stretch-bicubic)"  # fmt: skip
-    assert lines[1] == "taught 30 pictures, held out 6"
-    assert lines[2].startswith("right: ")
-    assert "95 % interval" in lines[2]
+    assert " ".join(said.out.split()[:11]) == "shapes tells 3 classes by the features of " \
+        "efficientnet_lite0 (recipe crop-256-bicubic)"  # fmt: skip
+    assert lines[2] == "taught 30 pictures, held out 6"
+    assert lines[3].startswith("right: ")
+    assert "95 % interval" in lines[3]
     assert any(line.split()[:4] == ["discs", "10", "2", "2"] for line in lines)
     assert any(line.startswith(THREE[2]) for line in lines)
     assert any(line.startswith("features ") and "36 computed, 0 known" in line for line in lines)
@@ -59,7 +56,7 @@ def test_a_folder_is_taught_and_the_network_works_in_every_command_at_once(
 
 
 def test_json_says_the_same(pets: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["teach", "pets", "-o", "net", "-f", "json", "--split", "0", *NETWORK]) == 0
+    assert main(["teach", "pets", "-o", "net", "-f", "json", "--split", "0"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["classes"] == sorted(THREE)
     assert (told["pictures"], told["held_out"]) == (36, 0)
@@ -73,7 +70,7 @@ def test_bad_pictures_are_named_and_the_status_is_1_and_the_network_is_there(
 ) -> None:
     (pets / "discs" / "red \x1b[31m.jpg").write_bytes(b"no picture")
     shutil.copy(pets / "discs" / "003.jpg", pets / "stars" / "wrong.jpg")
-    assert main(["teach", "pets", "-o", "net", "-q", *NETWORK]) == 1
+    assert main(["teach", "pets", "-o", "net", "-q"]) == 1
     said = capsys.readouterr()
     errors = said.err.splitlines()
     assert "\x1b" not in said.err + said.out
@@ -89,7 +86,7 @@ def test_with_many_classes_the_least_accurate_are_shown(
     class_pictures.write(Path("many"), each=3, size=48)
     class_pictures.write(Path("more"), ["dots"], each=3, size=48, seed=5)
     Path("more/dots").rename(Path("many/zebras"))
-    assert main(["teach", "many", "-o", "net", "--split", "0", *NETWORK]) == 0
+    assert main(["teach", "many", "-o", "net", "--split", "0"]) == 0
     out = capsys.readouterr().out
     assert "held out none: measured by cross-validation" in out
     assert "10 least accurate classes" in out
@@ -99,7 +96,7 @@ def test_with_many_classes_the_least_accurate_are_shown(
 def test_a_network_is_replaced_by_force_alone(
     pets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["teach", "pets", "-o", "net", *NETWORK]
+    arguments = ["teach", "pets", "-o", "net"]
     assert main(arguments) == 0
     capsys.readouterr()
     assert main(arguments) == 2
@@ -140,7 +137,7 @@ def test_what_does_not_go_together_is_a_usage_error(
 def test_a_network_is_corrected_and_the_correction_taken_back(
     pets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["teach", "pets", "-o", "net", *NETWORK]) == 0
+    assert main(["teach", "pets", "-o", "net"]) == 0
     before = json.loads(Path("net/card.json").read_text())["head"]["checksum"]
     picture = str(class_pictures.write(Path("new"), ["bars"], each=1) / "bars" / "000.jpg")
     capsys.readouterr()
@@ -158,13 +155,11 @@ def test_a_network_is_corrected_and_the_correction_taken_back(
     assert json.loads(Path("net/card.json").read_text())["head"]["checksum"] != before
 
 
-def test_a_network_is_extended(
-    pets: Path, shared: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    old = str(shared / "images")
-    assert main(["teach", "pets", "-o", "net", "--extend", "--old", old, "--cost", "10", "-q",
-                 *NETWORK]) == 0  # fmt: skip
-    assert "squeezenet with 3 more" in capsys.readouterr().out
+def test_a_network_is_extended(pets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = photographs.write(Path("old"), 10)
+    assert main(["teach", "pets", "-o", "net", "--extend", "--old", str(old), "--cost", "10",
+                 "-q"]) == 0  # fmt: skip
+    assert "efficientnet_lite0 with 3 more" in capsys.readouterr().out
     assert json.loads(Path("net/card.json").read_text())["extends"] is True
 
 

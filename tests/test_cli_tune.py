@@ -326,14 +326,13 @@ def test_the_help_page_imports_nothing_heavy() -> None:
 
 @pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs TensorFlow")
 def test_a_network_learns_shapes_and_answers(
-    shared: Path, tmp_path: Path, warm: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, warm: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shapes = class_pictures.write(tmp_path / "shapes", ["discs", "stars"], each=30)
     (shapes / "discs" / "broken.jpg").write_bytes(b"\xff\xd8nothing")
     shutil.copy(next((shapes / "stars").iterdir()), shapes / "stars" / "zz.jpg")
     own = tmp_path / "own"
-    weights = shared / "weights" / "compressed_SqueezeNet.net"
-    asked = ["tune", str(shapes), "-o", str(own), "-m", "squeezenet", "--weights", str(weights),
+    asked = ["tune", str(shapes), "-o", str(own),
              "--head-epochs", "4", "--epochs", "1", "--batch", "16"]  # fmt: skip
     assert main([*asked, "-f", "json"]) == 1
     said = capsys.readouterr()

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests import fakes
+from tests.photographs import PHOTOGRAPHS
 from topfive import Classifier, comparisons, labels, memory, side_by_side, solo, weights
 from topfive.comparisons import Compared, Contender, SideBySide, compare, majority
 from topfive.engine_keras import Run
@@ -97,28 +98,19 @@ def test_each_network_is_counted_where_it_is_with_the_majority(
     assert told["pictures"][1]["answers"][2]["predictions"][0]["label"] == LABELS[9].name
 
 
-@pytest.fixture
-def real(shared: Path, warm: Path) -> Path:
-    """SqueezeNet's published weights are where Keras keeps such files."""
-    file = weights.path(NETWORKS["squeezenet"])
-    file.parent.mkdir(parents=True)
-    file.write_bytes((shared / "weights" / "compressed_SqueezeNet.net").read_bytes())
-    return shared
-
-
-def test_the_real_squeezenet_answers_as_alone_and_says_what_it_takes(real: Path) -> None:
-    pictures = sorted(map(str, (real / "images").iterdir()))[:3]
-    expected = list(Classifier("squeezenet").stream(pictures))
-    found = compare([*pictures, "nothing.jpg"], ["squeezenet"])
+def test_a_real_network_answers_as_alone_and_says_what_it_takes(warm: Path) -> None:
+    pictures = [str(PHOTOGRAPHS[name]) for name in ("cat", "camera", "temple")]
+    expected = list(Classifier("lite0").stream(pictures))
+    found = compare([*pictures, "nothing.jpg"], ["lite0"])
     assert [one.answers[0] for one in found.pictures] == [
         one.predictions for one in expected if hasattr(one, "predictions")
     ]
     (network,) = found.contenders
-    assert network.network.name == "squeezenet"
+    assert network.network.name == "efficientnet_lite0"
     assert network.agreements == 3
-    assert network.weights == 675_763
+    assert network.weights == 18_826_032
     assert network.compiled is not None
-    assert 4e6 < network.compiled < 2e7
+    assert 1e7 < network.compiled < 4e7
     assert 0.2 < network.milliseconds < 5000
     (failure,) = found.failures
     assert (failure.source, failure.kind) == ("nothing.jpg", "missing")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import topfive.classifier
+from tests import photographs
 from topfive import Classifier, evaluating, ground_truth, labels
 from topfive.engine_keras import Run
 from topfive.errors import EngineError, UsageError, WeightsError
@@ -285,15 +286,11 @@ def test_probabilities_are_not_kept(folder: Path) -> None:
     assert all(one() is None for one in held)
 
 
-@pytest.fixture
-def real(shared: Path, warm: Path) -> dict[str, Any]:
-    return {"networks": ["squeezenet"], "weights": shared / "weights/compressed_SqueezeNet.net"}
-
-
-def test_squeezenet_on_the_shared_photographs(
-    shared: Path, real: dict[str, Any], tmp_path: Path
-) -> None:
-    by_file = evaluating.evaluate(shared / "images", recipes=["default", "tutorial"], **real)
+def test_squeezenet_on_the_shared_photographs(shared: Path, warm: Path) -> None:
+    weights = shared / "weights" / "compressed_SqueezeNet.net"
+    by_file = evaluating.evaluate(
+        shared / "images", ["squeezenet"], recipes=["default", "tutorial"], weights=weights
+    )
     named, tutorial = by_file.evaluations
     assert by_file.layout == "file names that begin with a WordNet id"
     assert (named.top1.hits, named.top5.hits, named.top1.of) == (107, 150, 160)
@@ -304,19 +301,32 @@ def test_squeezenet_on_the_shared_photographs(
     (pair,) = by_file.pairs
     assert pair.only_first - pair.only_second == 107 - tutorial.top1.hits
     assert len(by_file.disagreements) == 160 - pair.agreement.hits
-    # In other layouts the same numbers; `test_ground_truth` has all of them.
-    pictures = sorted((shared / "images").iterdir())
-    index = {label.wnid: number for number, label in enumerate(LABELS)}
-    for number, picture in enumerate(pictures):
-        for into in (tmp_path / "by index" / str(index[picture.name[:9]]), tmp_path / "flat"):
-            into.mkdir(parents=True, exist_ok=True)
-            (into / f"{number:03}.jpg").symlink_to(picture)
+
+
+def test_photographs_in_other_layouts_get_the_same_numbers(warm: Path, tmp_path: Path) -> None:
+    """`test_ground_truth` has all layouts."""
+    index = {label.name: number for number, label in enumerate(LABELS)}
+    pictures, rows = [], []
+    for name, label in photographs.LABELS.items():
+        wnid = LABELS[index[label]].wnid
+        for picture in photographs.variations(name, 5):
+            number = f"{len(pictures):03}"
+            pictures.append(tmp_path / "named" / f"{wnid}_{number}.jpg")
+            rows.append(f"{number},{wnid}")
+            by_index = tmp_path / "by index" / str(index[label])
+            for into in (pictures[-1].parent, by_index, tmp_path / "flat"):
+                into.mkdir(parents=True, exist_ok=True)
+            picture.save(pictures[-1])
+            for into in (by_index, tmp_path / "flat"):
+                (into / f"{number}.jpg").symlink_to(pictures[-1])
     table = tmp_path / "truth.csv"
-    rows = [f"{number:03},{picture.name[:9]}" for number, picture in enumerate(pictures)]
     table.write_text("\n".join(["file,wnid", *reversed(rows)]))
+    (named,) = evaluating.evaluate(tmp_path / "named").evaluations
+    assert 10 < named.top1.hits < 30
+    assert named.top1.hits < named.top5.hits <= named.top5.of == 35
     said = {Path(one.source).name: one for one in named.judgements}
     for folder, truth in (("by index", None), ("flat", table)):
-        (evaluation,) = evaluating.evaluate(tmp_path / folder, truth=truth, **real).evaluations
+        (evaluation,) = evaluating.evaluate(tmp_path / folder, truth=truth).evaluations
         assert (evaluation.top1, evaluation.top5) == (named.top1, named.top5)
         assert evaluation.calibration_error == pytest.approx(named.calibration_error, abs=1e-6)
         for one in evaluation.judgements:

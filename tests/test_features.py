@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests import fakes
-from topfive import Classifier, blobs, features, records
+from tests.photographs import PHOTOGRAPHS
+from topfive import Classifier, blobs, features, records, weights
 from topfive.features import Features
 from topfive.preparation import Response
 from topfive.results import Failure
@@ -418,19 +419,17 @@ def test_what_is_used_is_not_deleted_as_unused(
 
 
 def test_they_are_the_features_of_the_keras_model(
-    shared: Path, warm: Path, monkeypatch: pytest.MonkeyPatch
+    warm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from topfive import engine_keras, keras_models
 
-    file = shared / "weights" / "compressed_SqueezeNet.net"
-    classifier = Classifier("squeezenet", weights=file)
-    photographs = sorted(map(str, (shared / "images").iterdir()))[:4]
-    found, _ = compute(classifier, photographs)
+    classifier = Classifier()
+    files = [str(PHOTOGRAPHS[name]) for name in ("cat", "coffee", "camera", "flower")]
+    found, _ = compute(classifier, files)
     # The same classifier, but for what answers.
-    monkeypatch.setattr(
-        classifier, "_run", engine_keras.running(keras_models.build(classifier.network, file))
-    )
-    expected = plain(classifier, photographs)
+    model = keras_models.build(classifier.network, weights.path(classifier.network))
+    monkeypatch.setattr(classifier, "_run", engine_keras.running(model))
+    expected = plain(classifier, files)
     assert np.abs(expected).max() > 1
     tolerance = 1e-4 * float(np.abs(expected).max())
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=tolerance)

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from tests import photographs
 from topfive import Classifier, metrics
 from topfive.calibration import Calibration, conformal_scores, quantile, ranking, softmax
 from topfive.errors import UsageError
@@ -35,24 +36,24 @@ def held(found: Calibration, logits: Logits, truths: Truths, coverage: float) ->
 
 
 @pytest.fixture(scope="module")
-def network(shared: Path, compiled: Path) -> Classifier:
-    """The real SqueezeNet."""
+def network(compiled: Path) -> Classifier:
+    """The default network, whose weights are real."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TOPFIVE_CACHE", str(compiled))
-        weights = shared / "weights" / "compressed_SqueezeNet.net"
-        return Classifier("squeezenet", weights=weights, throughput=True)
+        return Classifier(throughput=True)
 
 
 @pytest.fixture(scope="module")
-def answers(shared: Path, network: Classifier) -> tuple[Logits, Truths]:
-    """SqueezeNet's logits for the photographs, and their classes."""
-    files = sorted((shared / "images").glob("*.JPEG"))
-    index = {label.wnid: number for number, label in enumerate(network.labels)}
-    truths = [index[file.name.split("_")[0]] for file in files]
-    return ask(network, files), np.array(truths, np.intp)
+def answers(network: Classifier) -> tuple[Logits, Truths]:
+    """The network's logits for 160 pictures, and their classes. Two thirds it knows."""
+    index = {label.name: number for number, label in enumerate(network.labels)}
+    pictures = [(picture, index[label]) for name, label in photographs.LABELS.items()
+                for picture in photographs.variations(name, 23)][:160]  # fmt: skip
+    logits = ask(network, [picture for picture, _ in pictures])
+    return logits, np.array([truth for _, truth in pictures], np.intp)
 
 
-def ask(network: Classifier, pictures: list[Path] | list[Image.Image]) -> Logits:
+def ask(network: Classifier, pictures: list[Image.Image]) -> Logits:
     return np.array(
         [response.values for _, response in network.responses(pictures, output="logits")]
     )

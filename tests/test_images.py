@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests import pictures
+from tests.photographs import PHOTOGRAPHS, variations
 from topfive import images
 from topfive.errors import PictureError
 from topfive.networks import FILTERS, FITS, NETWORKS, Recipe, choose_recipe
@@ -356,21 +357,32 @@ def test_the_tutorials_recipe_equals_keras_to_the_bit(tmp_path: Path, name: str,
     assert (square == keras_square(file, size)).all()
 
 
-def test_the_tutorials_recipe_equals_keras_on_real_photographs(shared: Path) -> None:
-    photographs = sorted((shared / "images").glob("*.JPEG"))
-    assert len(photographs) >= 100
+@pytest.fixture
+def photographs(tmp_path: Path) -> list[Path]:
+    """Photographs as they are, and parts of them, of many sides, as JPEG files."""
+    files = list(PHOTOGRAPHS.values())
+    for number, name in enumerate(PHOTOGRAPHS):
+        for turn, side in enumerate((97 + 30 * number, 500 - 31 * number)):
+            (picture,) = variations(name, 1, side)
+            cut = picture.crop((0, 0, side - 20 * turn * number, side - 20 * (1 - turn) * number))
+            files.append(tmp_path / f"{name} {side}.jpg")
+            cut.save(files[-1], quality=75 + 3 * number, subsampling=number % 3)
+    return files
+
+
+def test_the_tutorials_recipe_equals_keras_on_real_photographs(photographs: list[Path]) -> None:
     for network in ("vgg16", "xception"):
         card = NETWORKS[network]
         recipe = choose_recipe(card, "tutorial")
-        for file in photographs[:: 4 if network == "vgg16" else 16]:
+        for file in photographs[:: 1 if network == "vgg16" else 3]:
             picture = images.decode(file.read_bytes(), keras=recipe.keras_decoding)
             square = images.fit(picture, card.size, recipe)
             assert (square == keras_square(file, card.size)).all(), file.name
 
 
-def test_crop_is_resize_then_centre_crop_on_real_photographs(shared: Path) -> None:
+def test_crop_is_resize_then_centre_crop_on_real_photographs(photographs: list[Path]) -> None:
     recipe = NETWORKS["vgg16"].recipe
-    for file in sorted((shared / "images").glob("*.JPEG"))[::8]:
+    for file in photographs:
         picture = images.decode(file.read_bytes())
         assert (images.fit(picture, 224, recipe) == plain_crop(picture, 224, recipe)).all()
 
@@ -399,14 +411,11 @@ DRAFTED = [
 
 @pytest.mark.parametrize("kind", ["RGB", "noise", "L", "CMYK"])
 @pytest.mark.parametrize("part", [2, 4])
-def test_a_drafts_square_is_the_wholes_to_the_stated_tolerance(
-    shared: Path, part: int, kind: str
-) -> None:
-    photographs = sorted((shared / "images").glob("*.JPEG"))
-    for number, (size, recipe) in enumerate(DRAFTED):
+def test_a_drafts_square_is_the_wholes_to_the_stated_tolerance(part: int, kind: str) -> None:
+    for (size, recipe), file in zip(DRAFTED, list(PHOTOGRAPHS.values())[3:], strict=True):
         side = images.draft_side(size, recipe)
         assert side is not None
-        data = enlarged(photographs[31 * number + 5], part * side, part, kind)
+        data = enlarged(file, part * side, part, kind)
         whole, true_size = images.decode_with_size(data)
         draft, same_size = images.decode_with_size(data, draft=side)
         assert true_size == same_size == whole.size
@@ -417,8 +426,8 @@ def test_a_drafts_square_is_the_wholes_to_the_stated_tolerance(
         assert difference.max() <= MOST
 
 
-def test_a_draft_takes_less_time(shared: Path) -> None:
-    data = enlarged(next((shared / "images").glob("*.JPEG")), 3_632, 4)
+def test_a_draft_takes_less_time() -> None:
+    data = enlarged(PHOTOGRAPHS["temple"], 3_632, 4)
 
     def seconds(draft: int | None) -> float:
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Networks that are taught from folders, with the real SqueezeNet and with a made-up one."""
+"""Networks that are taught from folders, with the default network and with a made-up one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from benchmarks import class_pictures
 from PIL import Image
 
 from tests import taught
+from tests.photographs import PHOTOGRAPHS, variations
 from topfive import Classifier, collecting, lessons, network_folders, teaching, weights
 from topfive.errors import (
     DamagedWeightsError,
@@ -53,21 +53,9 @@ class Heard(collecting.Listener):
 
 
 @pytest.fixture
-def published(shared: Path, warm: Path, tmp_path: Path) -> None:
-    """The real SqueezeNet lies where Keras keeps its weights."""
-    place = tmp_path / "keras" / "models"
-    place.mkdir(parents=True)
-    shutil.copy(shared / "weights" / "compressed_SqueezeNet.net", place)
-
-
-@pytest.fixture
-def teach(published: None) -> Teach:
-    """Teach the real SqueezeNet."""
-
-    def taught(folder: Path, out: Path, **options: Any) -> teaching.Teaching:
-        return teaching.teach(folder, out, "squeezenet", **options)
-
-    return taught
+def teach(warm: Path) -> Teach:
+    """Teach the default network, whose weights are real."""
+    return teaching.teach
 
 
 @pytest.fixture(scope="session")
@@ -113,20 +101,16 @@ def test_ten_classes_are_taught_and_the_network_answers_as_was_measured(
     assert classifier.labels[0].name == "bars"
 
 
-def test_photographs_are_told_apart(teach: Teach, shared: Path, tmp_path: Path) -> None:
-    from topfive import hierarchy, labels
-
-    known = labels.load("imagenet")
-    nodes = hierarchy.load(known)
-    index = {label.wnid: number for number, label in enumerate(known)}
-    for name in ("dog", "vehicle"):
-        classes = hierarchy.find_node(nodes, name).classes
-        (tmp_path / "photos" / name).mkdir(parents=True)
-        for file in (shared / "images").glob("*.JPEG"):
-            if index[file.name[:9]] in classes:
-                shutil.copy(file, tmp_path / "photos" / name)
-    result = teach(tmp_path / "photos", tmp_path / "net", split=0)
-    assert result.accuracy.all.of >= 35
+def test_photographs_are_told_apart(teach: Teach, tmp_path: Path) -> None:
+    """Classes of several things each: no line in the pictures' pixels parts them."""
+    photos = tmp_path / "photos"
+    for name, things in (("one", list(PHOTOGRAPHS)[::2]), ("two", list(PHOTOGRAPHS)[1::2])):
+        for thing in things:
+            (photos / name).mkdir(parents=True, exist_ok=True)
+            for number, picture in enumerate(variations(thing, 5)):
+                picture.save(photos / name / f"{thing}{number}.jpg")
+    result = teach(photos, tmp_path / "net", split=0)
+    assert result.accuracy.all.of == 40
     assert result.accuracy.all.value >= 0.9
 
 
@@ -151,7 +135,7 @@ def test_the_features_are_computed_once_and_the_split_is_the_same_for_the_same_s
 def test_the_card_says_how_it_was_made(teach: Teach, three: Path, tmp_path: Path) -> None:
     result = teach(three, tmp_path / "shapes", fit="pad", window=(10, 250))
     content = network_folders.read_card(tmp_path / "shapes")
-    assert content["backbone"] == "squeezenet"
+    assert content["backbone"] == "efficientnet_lite0"
     assert content["recipe"]["fit"] == "pad"
     assert content["recipe"]["window"] == [10, 250]
     assert result.recipe == "pad-bicubic-window10..250"
@@ -160,8 +144,8 @@ def test_the_card_says_how_it_was_made(teach: Teach, three: Path, tmp_path: Path
     assert made["strength"] == result.strength
     assert made["accuracy"]["hits"] == result.accuracy.all.hits
     assert made["versions"]["scikit-learn"]
-    # SqueezeNet's last layer had 513 000 numbers, the head has 513 for each class.
-    assert content["parameters"] == 1_248_424 - 513 * 1000 + 513 * 3
+    # The network's last layer had 1281 numbers for each class, as the head has.
+    assert content["parameters"] == 4_694_024 - 1281 * 1000 + 1281 * 3
     card = network_folders.find_network(str(tmp_path / "shapes"))
     assert str(card.recipe) == result.recipe
 
@@ -401,7 +385,7 @@ def test_a_full_disk_leaves_the_network_that_was_there(
     out = small_disk / "net"
     teach(three, out)
     card = (out / "card.json").read_bytes()
-    (small_disk / "ballast").write_bytes(bytes(850_000))
+    (small_disk / "ballast").write_bytes(bytes(700_000))
     class_pictures.write(three, ["rings"], each=12)
     with pytest.raises(OutputError, match="cannot write"):
         teach(three, out, force=True)

@@ -69,12 +69,6 @@ def curve(rows: Any) -> list[list[float]]:
 
 
 @pytest.fixture
-def net(shared: Path) -> Path:
-    """Real SqueezeNet's weights."""
-    return shared / "weights" / "compressed_SqueezeNet.net"
-
-
-@pytest.fixture
 def few(tmp_path: Path) -> Path:
     """Six pictures of each of four shapes."""
     return shapes.write(tmp_path / "few", 6)
@@ -82,12 +76,12 @@ def few(tmp_path: Path) -> Path:
 
 @needs("tensorflow")
 def test_95_percent_of_shapes_are_told_by_a_network_that_every_command_takes(
-    net: Path, warm: Path, tmp_path: Path
+    warm: Path, tmp_path: Path
 ) -> None:
     folder = shapes.write(tmp_path / "shapes", 30)
     told, out = Told(), tmp_path / "out"
     options = Options(head_epochs=2, epochs=1, batch=16)
-    result = tune(folder, out, "squeezenet", weights=net, options=options, listener=told)
+    result = tune(folder, out, options=options, listener=told)
     assert result.accuracy.of == 24
     assert result.accuracy.value >= 0.95
     assert [row["phase"] for row in told.rows] == ["head", "head", "blocks"]
@@ -121,7 +115,7 @@ def test_95_percent_of_shapes_are_told_by_a_network_that_every_command_takes(
     assert not (out / checkpoints.FOLDER).exists()
     assert json.loads(json.dumps(result.to_dict()))["best_epoch"] == result.best_epoch
     with pytest.raises(UsageError, match="holds a network already; --force replaces it"):
-        tune(folder, out, "squeezenet", weights=net)
+        tune(folder, out)
 
 
 PROGRAM = """
@@ -136,21 +130,21 @@ class Killed(tuning.Listener):
 
 folder, out, weights, backend = sys.argv[1:]
 options = Options(head_epochs=1, epochs=2, batch=4)
-tuning.tune(folder, out, "squeezenet", backend=backend, weights=weights, options=options,
+tuning.tune(folder, out, "squeezenet_v1.1", backend=backend, weights=weights, options=options,
             listener=Killed())
 """
 
 
 @pytest.mark.parametrize("backend", [pytest.param(one, marks=needs(one)) for one in BACKENDS])
 def test_a_killed_training_goes_on_to_the_same_curve(
-    net: Path, warm: Path, few: Path, tmp_path: Path, backend: str
+    weight_file: Path, warm: Path, few: Path, tmp_path: Path, backend: str
 ) -> None:
-    given: dict[str, Any] = {"weights": net, "backend": backend}
+    given: dict[str, Any] = {"weights": weight_file, "backend": backend}
     options = Options(head_epochs=1, epochs=2, batch=4)
-    whole = tune(few, tmp_path / "whole", "squeezenet", options=options, **given)
+    whole = tune(few, tmp_path / "whole", "squeezenet_v1.1", options=options, **given)
     assert whole.history[-1]["loss"] < whole.history[0]["loss"]
     out = tmp_path / "out"
-    command = [sys.executable, "-c", PROGRAM, str(few), str(out), str(net), backend]
+    command = [sys.executable, "-c", PROGRAM, str(few), str(out), str(weight_file), backend]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert not (out / network_folders.CARD).exists()
 
@@ -160,10 +154,10 @@ def test_a_killed_training_goes_on_to_the_same_curve(
     known = picture.read_bytes()
     Image.new("RGB", (96, 96), "red").save(picture)
     with pytest.raises(UsageError, match=r"epochs \(2 then, 3 now\), pictures; --restart begins"):
-        tune(few, out, "squeezenet", options=other, **given)
+        tune(few, out, "squeezenet_v1.1", options=other, **given)
     picture.write_bytes(known)
     told = Told()
-    resumed = tune(few, out, "squeezenet", options=options, listener=told, **given)
+    resumed = tune(few, out, "squeezenet_v1.1", options=options, listener=told, **given)
     assert told.plans[0]["resumed_from"] == 1
     assert {epoch for epoch, _, _ in told.steps} == {2, 3}, "the first is not learned again"
     # float32, whose sums several threads may add up in another order.
@@ -223,16 +217,16 @@ def test_the_weights_before_a_head_come_back_whatever_layers_they_are_of(
 
 @needs("jax")
 def test_several_devices_share_a_batch_on_jax(
-    net: Path, warm: Path, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weight_file: Path, warm: Path, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
     told, options = Told(), Options(head_epochs=1, epochs=2, batch=8)
-    result = tune(few, tmp_path / "out", "squeezenet", weights=net, backend="jax",
+    result = tune(few, tmp_path / "out", "squeezenet_v1.1", weights=weight_file, backend="jax",
                   options=options, listener=told)  # fmt: skip
     assert len(told.plans[0]["devices"]) == 2
     assert result.history[-1]["loss"] < result.history[0]["loss"]
     with pytest.raises(UsageError, match="a batch of 7 cannot be divided among 2 devices"):
-        tune(few, tmp_path / "odd", "squeezenet", weights=net, backend="jax",
+        tune(few, tmp_path / "odd", "squeezenet_v1.1", weights=weight_file, backend="jax",
              options=Options(batch=7))  # fmt: skip
 
 
