@@ -30,7 +30,7 @@ def test_the_answers_and_what_they_take_are_printed(
 ) -> None:
     assert main([str(photograph), "-k", "3", *network]) == 0
     said = capsys.readouterr().out
-    assert "photograph.jpg: 1 of 1 say " in said.replace("\n", "")  # a long name is wrapped
+    assert "photograph.jpg: 1 of 1 say" in said.replace("\n", "")  # a long name is wrapped
     assert len(re.findall(r"^ *\d+\.\d% \w", said, re.MULTILINE)) == 3
     table = [line.split() for line in said.splitlines() if line.startswith("squeezenet_v1.1 ")]
     name, agrees, of, pictures, *numbers = table[-1]

@@ -306,7 +306,8 @@ def test_squeezenet_on_the_shared_photographs(shared: Path, warm: Path) -> None:
 def test_photographs_in_other_layouts_get_the_same_numbers(warm: Path, tmp_path: Path) -> None:
     """`test_ground_truth` has all layouts."""
     index = {label.name: number for number, label in enumerate(LABELS)}
-    pictures, rows = [], []
+    pictures: list[Path] = []
+    rows: list[str] = []
     for name, label in photographs.LABELS.items():
         wnid = LABELS[index[label]].wnid
         for picture in photographs.variations(name, 5):
