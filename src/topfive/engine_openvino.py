@@ -14,7 +14,7 @@ from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 
-from topfive import blobs, direct_graphs, engine_keras, records, weights
+from topfive import blobs, engine_keras, records, weights
 from topfive.devices import AUTO, check_device, find_auto
 from topfive.engine_keras import Run
 from topfive.errors import (
@@ -148,6 +148,8 @@ def _convert(
 ) -> None:
     """Write the file of a compiled network: here, or where that takes Keras, in a process of
     its own."""
+    from topfive import direct_graphs  # which no later start needs
+
     request = {
         "network": network.reference,
         "file": str(held.path.absolute()),
