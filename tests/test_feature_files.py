@@ -18,7 +18,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from tests import fakes
-from topfive import Classifier, __version__, feature_files, feature_formats, features, memory
+from topfive import Classifier, feature_files, feature_formats, features, memory
 from topfive.errors import MissingExtraError, OutputError, UsageError
 from topfive.feature_files import FORMATS
 from topfive.feature_formats import Block, Entry, Origin
@@ -26,6 +26,7 @@ from topfive.networks import FILTERS, FITS, NETWORKS, RECIPES, choose_recipe
 from topfive.preparation import Response
 from topfive.results import Failure
 from topfive.sources import Source
+from topfive.version import __version__
 
 ODD = 'a "quoted", odd\nname \udcff.jpg'
 ORIGIN = Origin("squeezenet", "sha256:0", "stretch-bicubic", "f32")

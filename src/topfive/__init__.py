@@ -13,6 +13,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from topfive.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from topfive.batches import Placement, batch
     from topfive.classifier import Classifier, classify
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from topfive.sources import Source
     from topfive.teaching import Teaching, teach
     from topfive.tuning import Tuned, tune
-
-__version__ = "0.1.0"
 
 # OpenVINO tells a server on the internet of each import, unless it finds no such package.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from topfive import __version__, blobs
+from topfive import blobs
+from topfive.version import __version__
 
 SIDE = 1024  # of the product's matrices: large enough to keep all units busy, small for a cache
 PRODUCT_OPERATIONS = 2 * SIDE**3  # a multiplication and an addition are two operations

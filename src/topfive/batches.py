@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from topfive import (
-    __version__,
     cluster,
     conditions,
     hierarchy,
@@ -29,6 +28,7 @@ from topfive.networks import Network
 from topfive.placing import WAYS, Placer
 from topfive.runs import Listener, Run
 from topfive.sources import Source
+from topfive.version import __version__
 
 if TYPE_CHECKING:
     from topfive.calibration import Calibration

@@ -23,9 +23,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from topfive import __version__, weights
+from topfive import weights
 from topfive.networks import Network
 from topfive.processes import Background
+from topfive.version import __version__
 
 MAGIC = b"topfive blob 1\n\0"
 ALIGNMENT = 4096

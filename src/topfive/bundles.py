@@ -19,9 +19,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from topfive import __version__, imports, labels, weights
+from topfive import imports, labels, weights
 from topfive.errors import WeightsError
 from topfive.networks import NETWORKS, Network
+from topfive.version import __version__
 
 FORMAT = "topfive bundle 1"
 MANIFEST = "manifest.json"

@@ -16,11 +16,12 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from topfive import __version__, errors, parcels, ray_session
+from topfive import errors, parcels, ray_session
 from topfive.classifier import Classifier
 from topfive.errors import EngineError, TopfiveError
 from topfive.parcels import Parcel
 from topfive.sources import Source
+from topfive.version import __version__
 
 if TYPE_CHECKING:
     import pyarrow

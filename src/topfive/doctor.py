@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from topfive import __version__, blobs, records, self_test, weights
+from topfive import blobs, records, self_test, weights
 from topfive.classifier import ENGINES
 from topfive.errors import EngineError, UsageError, WeightsError
 from topfive.network_folders import find_network
 from topfive.networks import DEFAULT_NETWORK, NETWORKS, PackagedFile
 from topfive.processes import run_module
+from topfive.version import __version__
 
 DEFAULT_DEVICE = f"openvino {blobs.DEFAULT_DEVICE}"
 NEEDED = ("keras", "openvino", "numpy", "scipy", "pillow")

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from topfive import (
-    __version__,
     engine_openvino,
     export_formats,
     images,
@@ -34,6 +33,7 @@ from topfive.export_formats import DESCRIPTION, FORMATS, Format
 from topfive.exporting import ANSWERS, BUILT, spawn
 from topfive.network_folders import check_weights
 from topfive.networks import Network, Recipe, check_choice
+from topfive.version import __version__
 
 WORK, LOCK = ".exporting-", "lock"  # folders of exports under way, and what tells that
 

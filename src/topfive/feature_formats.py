@@ -16,8 +16,9 @@ from typing import Any, BinaryIO, NamedTuple, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive import __version__, outputs
+from topfive import outputs
 from topfive.errors import MissingExtraError
+from topfive.version import __version__
 
 MAX_ROWS = 4_096  # of a block
 BLOCK = 8 * 1024**2  # bytes of features in a block, at most

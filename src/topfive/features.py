@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from topfive import __version__, blobs, databases, records
+from topfive import blobs, databases, records
 from topfive.classifier import Classifier
 from topfive.preparation import Found, Response
 from topfive.results import Failure
+from topfive.version import __version__
 
 if TYPE_CHECKING:
     from sqlite3 import Connection, Error

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive import __version__, metrics
+from topfive import metrics
 from topfive.calibration import (
     METHODS,
     REJECT_SCORES,
@@ -24,6 +24,7 @@ from topfive.calibration import (
 from topfive.errors import UsageError
 from topfive.metrics import Measure
 from topfive.networks import check_choice
+from topfive.version import __version__
 
 COVERAGES = (0.8, 0.9, 0.95)
 REJECT_RATE = 0.05

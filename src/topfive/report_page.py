@@ -11,13 +11,14 @@ from importlib.util import find_spec
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from topfive import __version__, outputs, plots, report_tables
+from topfive import outputs, plots, report_tables
 from topfive.contact_sheets import thumbnails, worst
 from topfive.errors import MissingExtraError
 from topfive.evaluations import Comparison, remark
 from topfive.metrics import Measure
 from topfive.report_tables import SHOWN
 from topfive.sources import MAX_PIXELS
+from topfive.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from topfive import __version__, outputs, report_page, report_tables
+from topfive import outputs, report_page, report_tables
 from topfive.errors import UsageError
 from topfive.evaluations import Comparison, Evaluation, remark
 from topfive.metrics import Measure
@@ -20,6 +20,7 @@ from topfive.report_tables import Table
 from topfive.results import Failure
 from topfive.sources import MAX_PIXELS
 from topfive.tables import sync_folder
+from topfive.version import __version__
 
 # What Markdown would take for more than letters: an address would become a link, too.
 SIGNS = re.compile(r"[\\`*<>\[\]|&~$]|(?<!\w)_|_(?!\w)|(?<=:)/(?=/)|(?<=www)\.", re.IGNORECASE)

@@ -14,7 +14,6 @@ from typing import NoReturn
 
 import click
 
-from topfive import __version__
 from topfive.cli.batch import batch
 from topfive.cli.bench import bench
 from topfive.cli.calibrate import calibrate
@@ -33,6 +32,7 @@ from topfive.cli.tune import tune
 from topfive.cli.weights import weights
 from topfive.errors import TopfiveError
 from topfive.processes import skip_openvino_converter
+from topfive.version import __version__
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
