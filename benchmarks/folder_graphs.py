@@ -28,8 +28,16 @@ def main() -> None:
     import numpy as np
     import openvino
 
-    from topfive import arithmetic, blobs, convert, devices, direct_graphs, images, keras_models
-    from topfive import weights as weight_files
+    from topfive import (
+        arithmetic,
+        blobs,
+        convert,
+        devices,
+        direct_graphs,
+        files,
+        images,
+        keras_models,
+    )
     from topfive.network_folders import find_network
     from topfive.networks import choose_recipe
 
@@ -41,7 +49,7 @@ def main() -> None:
     ]
     openvino.serialize(arithmetic.product("f32"), options.target / "product.xml")
     model, target = keras_models.build(network, options.weights), blobs.Target(throughput=True)
-    content = weight_files.checksum_of(options.weights)
+    content = files.checksum_of(options.weights)
 
     def own() -> Any:
         if direct_graphs.is_direct(network, content, target):

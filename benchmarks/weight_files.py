@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from topfive import downloads, labels, weights
+from topfive import files, labels, weights
 from topfive.network_folders import find_network
 from topfive.networks import Network
 
@@ -36,7 +36,7 @@ def published_file(network: Network) -> Path | None:
     if own.is_file() and weights.verify(network):
         return own
     checksum = network.weights.checksum
-    return beside if checksum and beside.is_file() and downloads.matches(beside, checksum) else None
+    return beside if checksum and beside.is_file() and files.matches(beside, checksum) else None
 
 
 def provide_file(network: Network, home: Path) -> tuple[str, Path]:

@@ -23,6 +23,7 @@ from topfive import (
     bench_plots,
     blobs,
     convert,
+    files,
     keras_models,
     records,
     weights,
@@ -118,7 +119,7 @@ def test_a_subject_is_the_graph_that_topfive_runs(squeezenet: Subject, weight_fi
     from topfive import proofs
 
     assert squeezenet.precision == "f32"
-    assert squeezenet.weights == weights.checksum_of(weight_file)
+    assert squeezenet.weights == files.checksum_of(weight_file)
     assert squeezenet.multiply_adds == pytest.approx(0.388e9, rel=0.01)
     graph = openvino.Core().read_model(squeezenet.graph)
     compiled = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -306,11 +307,11 @@ def test_without_matplotlib_the_extra_is_named(
 def test_a_graph_in_8_bits_that_is_stored_is_measured_too(
     squeezenet: Subject, weight_file: Path
 ) -> None:
-    checksum, names = weights.checksum_of(weight_file), records.GRAPH
+    checksum, names = files.checksum_of(weight_file), records.GRAPH
     folder = records.folder() / "stored"
     folder.mkdir(parents=True)
     openvino.serialize(openvino.Core().read_model(squeezenet.graph), folder / names[0])
-    hashes = [weights.checksum_of(folder / name) for name in names]
+    hashes = [files.checksum_of(folder / name) for name in names]
     entry = {"graph": "stored", "sha256": hashes}
     records.update("squeezenet_v1.1", checksum, records.PRECISIONS, "int8", entry)
     found = bench_graphs.find(["squeezenet_v1.1"], file=weight_file)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests import fakes
 from tests.test_quantisation import wrong as wrong  # a fixture
-from topfive import quantisation, records, weights
+from topfive import files, quantisation, records, weights
 from topfive.admission import Accuracy, Measurement
 from topfive.cli import main
 from topfive.cli.quantize import LOWER, PICTURES, describe, quantize
@@ -58,7 +58,7 @@ def test_the_figures_come_as_json_and_stand_in_the_record(
     assert main([*line, "--format", "json", "--quiet"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["measurement"]["agreement"]["of"] == 24
-    entry = records.read("squeezenet_v1.1", weights.checksum_of(weight_file))["precisions"]["bf16"]
+    entry = records.read("squeezenet_v1.1", files.checksum_of(weight_file))["precisions"]["bf16"]
     assert entry.items() >= said.items()
 
 
@@ -66,7 +66,7 @@ def test_what_was_measured_is_shown_with_the_network(
     line: list[str], wrong: set[str], weight_file: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(weights, "checksum", lambda _: weights.checksum_of(weight_file))
+    monkeypatch.setattr(weights, "checksum", lambda _: files.checksum_of(weight_file))
     assert main(line) == 0
     capsys.readouterr()
     assert main(["networks"]) == 0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.loopback import Page, Server, serving
-from topfive import transfers, weights
+from topfive import downloads, weights
 from topfive.cli import main
 from topfive.networks import NETWORKS
 
@@ -22,7 +22,7 @@ COMMANDS = ("list", "fetch", "verify", "import", "bundle", "remove", "path")
 @pytest.fixture(autouse=True)
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """Serves the files of VGG16 and of MobileNet, which has no published hash."""
-    monkeypatch.setattr(transfers, "BACKOFF", 0.005)
+    monkeypatch.setattr(downloads, "BACKOFF", 0.005)
     with serving() as running:
         md5 = "md5:" + hashlib.md5(BODY).hexdigest()  # noqa: S324
         for name, checksum in (("vgg16", md5), ("mobilenet", None)):

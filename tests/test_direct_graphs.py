@@ -32,6 +32,7 @@ from topfive import (
 )
 from topfive.blobs import Target
 from topfive.errors import DamagedWeightsError, EngineError, WeightsError
+from topfive.files import checksum_of
 from topfive.networks import NETWORKS, Network, PackagedFile, Taught
 
 NAMES = [name for name, card in NETWORKS.items() if card.direct]
@@ -205,7 +206,7 @@ def test_a_package_in_another_place_is_found_and_not_imported(
 ) -> None:
     answer_as(load(), LITE)
     assert weights.verify(LITE)
-    assert LITE.weights.checksum == weights.checksum_of(package)
+    assert LITE.weights.checksum == checksum_of(package)
 
 
 def test_a_compiled_network_answers_without_the_package(

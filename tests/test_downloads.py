@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from tests.loopback import Page, Server, serving
-from topfive import downloads, progress, transfers
+from topfive import downloads, files, progress
 from topfive.errors import DownloadError
 
 BODY = np.random.default_rng(3).bytes(3_000_000)
@@ -26,8 +26,8 @@ LOGIN = b"<html><body>Please log in to the hotel's network</body></html>"
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(transfers, "BACKOFF", 0.005)
-    monkeypatch.setattr(transfers, "TIMEOUT", (2.0, 0.5))
+    monkeypatch.setattr(downloads, "BACKOFF", 0.005)
+    monkeypatch.setattr(downloads, "TIMEOUT", (2.0, 0.5))
     with serving() as running:
         yield running
 
@@ -59,14 +59,14 @@ def test_a_body_that_is_cut_again_and_again_is_gone_on_with(server: Server, tmp_
     # Cuts in a row are counted anew after a megabyte: these are more than RETRIES allows.
     cuts = [150_000, 400_000, 20_000, 1_100_000, 100_000, 90_000, 200_000, 70_000]
     num_cuts, total = len(cuts), sum(cuts)
-    assert num_cuts > transfers.RETRIES
+    assert num_cuts > downloads.RETRIES
     ranges = fetch(server, tmp_path / "x", Page(BODY, cuts=cuts))
     assert (tmp_path / "x").read_bytes() == BODY
     assert len(ranges) == num_cuts + 1
     starts = [start(r) for r in ranges[1:]]
     assert starts == sorted(starts)
     # No cut costs more than what had arrived of one block.
-    assert total - starts[-1] <= num_cuts * transfers.BLOCK
+    assert total - starts[-1] <= num_cuts * downloads.BLOCK
     assert {r.if_range for r in server.requests[1:]} == {server.requests[-1].if_range}
     assert server.requests[-1].if_range
 
@@ -77,10 +77,10 @@ def test_a_server_that_gives_nothing_more_is_given_up_and_the_part_stays(
     page = Page(BODY, cuts=[500_000] + [0] * 50)
     with pytest.raises(DownloadError, match=r"cannot fetch .*/file"):
         fetch(server, tmp_path / "x", page)
-    assert len(server.requests) == 1 + transfers.RETRIES
+    assert len(server.requests) == 1 + downloads.RETRIES
     assert leftovers(tmp_path) == ["x.part"]
     have = (tmp_path / "x.part").stat().st_size
-    assert 500_000 - transfers.BLOCK <= have <= 500_000
+    assert 500_000 - downloads.BLOCK <= have <= 500_000
     page.cuts.clear()
     assert fetch(server, tmp_path / "x", page) == [f"bytes={have}-"]
     assert (tmp_path / "x").read_bytes() == BODY
@@ -182,7 +182,7 @@ def test_a_server_does_not_set_how_long_it_is_waited_for(server: Server, tmp_pat
     assert time.monotonic() - before < 10
 
 
-@pytest.mark.parametrize(("status", "requests"), [(404, 1), (403, 1), (503, transfers.RETRIES + 1)])
+@pytest.mark.parametrize(("status", "requests"), [(404, 1), (403, 1), (503, downloads.RETRIES + 1)])
 def test_a_refusal_names_its_status_and_costs_no_more_requests_than_it_may(
     server: Server, tmp_path: Path, status: int, requests: int
 ) -> None:
@@ -197,8 +197,8 @@ def test_waits_double_from_cut_to_cut(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(transfers, "BACKOFF", 1.0)
-    monkeypatch.setattr("topfive.transfers.time.sleep", waits.append)
+    monkeypatch.setattr(downloads, "BACKOFF", 1.0)
+    monkeypatch.setattr("topfive.downloads.time.sleep", waits.append)
     with pytest.raises(DownloadError):
         fetch(server, tmp_path / "x", Page(BODY, cuts=[0] * 50))
     assert waits == [1.0, 2.0, 4.0, 8.0, 16.0]
@@ -259,8 +259,8 @@ def test_a_length_too_large_is_a_cut(server: Server, tmp_path: Path) -> None:
 def test_a_server_that_stops_sending_runs_into_the_time_out(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfers, "TIMEOUT", (2.0, 0.1))
-    monkeypatch.setattr(transfers, "RETRIES", 1)
+    monkeypatch.setattr(downloads, "TIMEOUT", (2.0, 0.1))
+    monkeypatch.setattr(downloads, "RETRIES", 1)
     with pytest.raises(DownloadError, match=r"cannot fetch .*(timed out|in time)"):
         fetch(server, tmp_path / "x", Page(BODY, delay=0.6))
 
@@ -272,7 +272,7 @@ def test_a_slow_server_is_waited_for(server: Server, tmp_path: Path) -> None:
 def test_no_server_at_all_is_said_soon_and_plainly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfers, "BACKOFF", 0.005)
+    monkeypatch.setattr(downloads, "BACKOFF", 0.005)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/x"
@@ -362,9 +362,9 @@ def test_hashes_are_checked_to_the_last_bit(tmp_path: Path, algorithm: str) -> N
     file = tmp_path / "x"
     file.write_bytes(BODY)
     checksum = f"{algorithm}:{hashlib.new(algorithm, BODY).hexdigest()}"
-    assert downloads.matches(file, checksum)
+    assert files.matches(file, checksum)
     file.write_bytes(BODY[:-1] + bytes([BODY[-1] ^ 1]))
-    assert not downloads.matches(file, checksum)
+    assert not files.matches(file, checksum)
 
 
 def test_a_file_in_the_place_of_the_folder_is_an_error(server: Server, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from topfive import (
     devices,
     engine_keras,
     engine_openvino,
+    files,
     keras_models,
     proofs,
     weights,
@@ -226,7 +227,7 @@ def test_a_module_in_the_current_folder_is_not_mistaken_for_keras(
 
 def published(weight_file: Path) -> Network:
     """A card whose published file is the test's, put where it belongs."""
-    checksum = weights.checksum_of(weight_file)
+    checksum = files.checksum_of(weight_file)
     card = replace(CARD, weights=replace(CARD.weights, checksum=checksum))
     weights.path(card).parent.mkdir(parents=True)
     weights.path(card).write_bytes(weight_file.read_bytes())

@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests import fakes
-from topfive import Classifier, export_formats, exporting, exports, labels, networks, weights
+from topfive import Classifier, export_formats, exporting, exports, labels, networks
 from topfive.errors import (
     EngineError,
     MissingExtraError,
@@ -28,6 +28,7 @@ from topfive.errors import (
     WeightsError,
 )
 from topfive.exports import Exported, export
+from topfive.files import checksum_of
 from topfive.networks import Recipe
 
 CARD = networks.NETWORKS["squeezenet_v1.1"]
@@ -177,7 +178,7 @@ def test_each_file_tells_the_same(exported: dict[str, Exported], weight_file: Pa
     ]
     assert told[0]["classes"][805]["name"] == "soccer_ball"
     assert told[0]["network"] == "squeezenet_v1.1"
-    assert told[0]["weights"] == weights.checksum_of(weight_file)
+    assert told[0]["weights"] == checksum_of(weight_file)
     assert told[0]["size"] == 227
     assert told[0]["recipe"]["fit"] == "stretch"
     assert told[0]["scaling"]["order"] == "BGR"

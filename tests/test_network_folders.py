@@ -20,6 +20,7 @@ from tests import taught
 from tests.conftest import ROOT
 from topfive import heads, network_folders, weights
 from topfive.errors import OutputError, UnknownNetworkError, UsageError, WeightsError
+from topfive.files import checksum_of
 from topfive.network_folders import CARD, find_network
 from topfive.networks import NETWORKS, Network
 
@@ -60,7 +61,7 @@ def is_whole(folder: Path) -> bool:
     """Whether the card can be read and its head is what was taught."""
     network = network_folders.read(folder)
     file, checksum = network_folders.head_file(network)
-    return weights.checksum_of(file) == checksum
+    return checksum_of(file) == checksum
 
 
 def names(folder: Path) -> set[str]:

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from topfive.outputs import FORMATS, Result, printable
+from topfive.outputs import FORMATS, Result
 from topfive.results import Classification, Failure, Prediction, Statement
+from topfive.text import printable
 
 BALL = Prediction(805, "n04254680", "soccer_ball", 0.934312345)
 GOLF = Prediction(574, "n03445777", "golf_ball", 0.01)

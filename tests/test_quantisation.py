@@ -26,12 +26,12 @@ from topfive import (
     admission,
     engine_openvino,
     examples,
+    files,
     labels,
     networks,
     quantisation,
     records,
     sources,
-    weights,
 )
 from topfive.engine_keras import Run
 from topfive.errors import (
@@ -177,7 +177,7 @@ def test_what_was_measured_is_stored_with_the_graph(real: Lowered) -> None:
     assert set(entry["versions"]) == {"topfive", "openvino", "nncf"}
     folder, hashes = records.quantised(CARD, CARD.weights.checksum or "")
     assert sorted(file.name for file in folder.iterdir()) == ["graph.bin", "graph.xml"]
-    assert [weights.checksum_of(folder / name) for name in records.GRAPH] == list(hashes)
+    assert [files.checksum_of(folder / name) for name in records.GRAPH] == list(hashes)
     assert not list(folder.parent.glob(".*"))
 
 
@@ -229,7 +229,7 @@ def test_a_run_that_is_killed_leaves_nothing_and_the_next_one_clears_up(
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    checksum = weights.checksum_of(weight_file)
+    checksum = files.checksum_of(weight_file)
     record = records.path(OTHER.name, checksum)
     assert len(list(data.glob(f".{record.stem}-*/"))) == 1
     assert [file.suffix for file in data.glob("[!.]*")] == [".lock"]
@@ -329,7 +329,7 @@ def test_without_classes_only_the_agreement_is_measured(
     assert "without classes, only the agreement with float32 is measured" in caplog.text
     assert (lowered.measurement.top1, lowered.measurement.top5) == (None, None)
     assert (lowered.measurement.agreement.value, lowered.calibrating) == (1, 0)
-    entry = records.read(OTHER.name, weights.checksum_of(weight_file))["precisions"]["bf16"]
+    entry = records.read(OTHER.name, files.checksum_of(weight_file))["precisions"]["bf16"]
     assert entry["measurement"]["top5"] is None
     assert "graph" not in entry
 
@@ -343,7 +343,7 @@ def test_a_network_that_loses_too_much_is_refused_with_its_figures_unless_forced
         )  # fmt: skip
 
     wrong.add("bf16")
-    checksum = weights.checksum_of(weight_file)
+    checksum = files.checksum_of(weight_file)
     said = r"first answer is float32's on 0\.0% of 60 pictures \(at least 95% is enough\)"
     with pytest.raises(EngineError, match=said):
         keep(False)
@@ -365,7 +365,7 @@ def test_a_new_network_takes_the_place_of_the_one_before_it(
     folder: Path, weight_file: Path, wrong: set[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     lowered = lower(folder, OTHER, "bf16", recipe=OTHER.recipe, file=weight_file)
-    checksum = weights.checksum_of(weight_file)
+    checksum = files.checksum_of(weight_file)
     record = records.path(OTHER.name, checksum)
     for how in ("int8 stretch-bicubic", "f32 stretch-bicubic"):
         records.update(OTHER.name, checksum, "calibrations", how, {"temperature": 1.1})
@@ -375,7 +375,7 @@ def test_a_new_network_takes_the_place_of_the_one_before_it(
             graph.mkdir()
             for name in records.GRAPH:
                 (graph / name).write_text(content)
-            hashes = tuple(weights.checksum_of(graph / name) for name in records.GRAPH)
+            hashes = tuple(files.checksum_of(graph / name) for name in records.GRAPH)
             int8 = replace(lowered, precision="int8")
             quantisation.store(int8, checksum, Made(None, graph, hashes, (4, 1), (1, 1)))
     kept, known = records.quantised(OTHER, checksum)

@@ -15,7 +15,7 @@ import pytest
 from tests import judged
 from topfive import reports
 from topfive.networks import NETWORKS
-from topfive.outputs import printable
+from topfive.text import printable
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = (

@@ -22,7 +22,7 @@ from topfive import reports
 from topfive.errors import MissingExtraError, OutputError, UsageError
 from topfive.evaluations import Comparison, compare
 from topfive.networks import NETWORKS
-from topfive.outputs import printable
+from topfive.text import printable
 
 FORMATS = (".html", ".md", ".json")
 

@@ -295,7 +295,7 @@ def test_an_address_is_fetched_from_the_command_line_and_from_python(server: str
 def test_an_address_that_fails_is_a_failure_that_says_why(
     server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("topfive.transfers.BACKOFF", 0)
+    monkeypatch.setattr("topfive.downloads.BACKOFF", 0)
     assert "404" in str(only_failure(f"{server}/missing"))
     assert only_failure(f"{server}/missing").kind == "download"
     assert only_failure(f"{server}/cut").kind == "download"
@@ -309,7 +309,7 @@ def test_an_address_that_fails_is_a_failure_that_says_why(
 def test_a_refused_connection_or_a_wrong_address_is_a_failure(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("topfive.transfers.BACKOFF", 0)
+    monkeypatch.setattr("topfive.downloads.BACKOFF", 0)
     assert only_failure(url).kind == "download"
 
 

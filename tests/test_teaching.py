@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests import taught
 from tests.photographs import PHOTOGRAPHS, variations
-from topfive import Classifier, collecting, lessons, network_folders, teaching, weights
+from topfive import Classifier, collecting, files, lessons, network_folders, teaching, weights
 from topfive.errors import (
     DamagedWeightsError,
     MissingExtraError,
@@ -174,7 +174,7 @@ def test_a_network_is_taught_on_the_features_of_a_tuned_one(
     card = network_folders.read(tmp_path / "net")
     assert card.taught
     assert (card.taught.backbone, card.taught.tuned) == ("squeezenet_v1.1", True)
-    assert weights.checksum_of(weights.path(card)) == tuned.weights.checksum
+    assert files.checksum_of(weights.path(card)) == tuned.weights.checksum
     assert card.parameters == tuned.parameters - 513 * len(taught.CLASSES) + 513 * 3
     weights.path(tuned).write_bytes(b"other weights")
     with pytest.raises(DamagedWeightsError, match="teach the network again"):

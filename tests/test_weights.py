@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from tests.loopback import Page, Server, serving
-from topfive import direct_graphs, imports, transfers, weights
+from topfive import direct_graphs, downloads, files, imports, weights
 from topfive.errors import DownloadError, WeightsError
 from topfive.networks import NETWORKS, Network, PackagedFile, Taught, WeightFile
 
@@ -44,8 +44,8 @@ sys.exit(main(arguments))
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(transfers, "BACKOFF", 0.005)
-    monkeypatch.setattr(transfers, "TIMEOUT", (2.0, 1.0))
+    monkeypatch.setattr(downloads, "BACKOFF", 0.005)
+    monkeypatch.setattr(downloads, "TIMEOUT", (2.0, 1.0))
     with serving() as running:
         yield running
 
@@ -435,7 +435,7 @@ def test_weights_in_an_installed_package_are_used_where_they_are(
     assert weights.fetch(network, offline=True) == weights.held(network, offline=True)
     assert weights.checked(network, offline=True) == file
     assert weights.verify(network)
-    assert weights.checksum_of(file) == weights.checksum(network) == weights.fingerprint(network)
+    assert files.checksum_of(file) == weights.checksum(network) == weights.fingerprint(network)
     assert sorted(file.parent.iterdir()) == before, "nothing is written there"
     assert not weights.folder().exists(), "nor in Keras's folder"
     assert network.weights.package not in sys.modules, "nor is the package imported"

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from topfive import outputs, plots
+from topfive import files, plots
 from topfive.bench import THROUGHPUT, Measurement
 from topfive.errors import UsageError
 
@@ -68,7 +68,7 @@ def write(file: Path, measurements: Sequence[Measurement]) -> None:
             part.write_bytes(content)
             part.replace(file)
     except OSError as error:
-        raise outputs.unwritable(file, error) from error
+        raise files.unwritable(file, error) from error
 
 
 def _draw(axes: Axes, measurements: Sequence[Measurement]) -> None:

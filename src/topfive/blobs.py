@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from topfive import weights
+from topfive import files, weights
 from topfive.networks import Network
 from topfive.processes import Background
 from topfive.version import __version__
@@ -202,7 +202,7 @@ def find(network: Network, file: Path | None, target: Target) -> Reading | None:
     Raises:
         WeightsError: the file cannot be read.
     """
-    content = weights.stamp(file) if file else weights.checksum(network)
+    content = files.stamp(file) if file else weights.checksum(network)
     if content is None:
         return None
     wanted = identity(network, content, target)

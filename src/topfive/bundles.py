@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 from topfive import imports, labels, weights
 from topfive.errors import WeightsError
+from topfive.files import checksum_of
 from topfive.networks import NETWORKS, Network
 from topfive.version import __version__
 
@@ -137,7 +138,7 @@ def _weights_member(network: Network) -> Member:
         )
     if not weights.verify(network):
         raise WeightsError(f"{file} is damaged; topfive weights fetch {network.name} replaces it")
-    sha256 = weights.checksum_of(file).removeprefix("sha256:")
+    sha256 = checksum_of(file).removeprefix("sha256:")
     return Member(_weights_name(network), file.stat().st_size, sha256, network.name)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive.errors import UsageError
-from topfive.outputs import unwritable
+from topfive.files import unwritable
 
 FOLDER = ".training"
 STATE, LOCK = "state.npz", "lock"

@@ -18,11 +18,11 @@ from topfive.lessons import Lessons
 from topfive.preparation import Response
 from topfive.results import Failure
 from topfive.sources import Source
+from topfive.text import named
 
 FEW = 10  # pictures of a class
 TINY = 32  # pixels
 UNEVEN = 5  # times as many pictures of one class as of another
-SHOWN = 3  # names in a warning
 
 
 class Listener:
@@ -136,12 +136,6 @@ def joined(first: Lessons, second: Lessons) -> Lessons:
         np.concatenate([first.held, second.held]),
         np.concatenate([first.features, second.features]),
     )
-
-
-def named(names: Sequence[str]) -> str:
-    """Return names as `a, b, c and 7 more`."""
-    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def _without_copies(

@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from topfive import archives, buckets, sources
 from topfive.errors import PictureError
-from topfive.outputs import printable
 from topfive.sources import MAX_PIXELS, Source
+from topfive.text import printable
 
 if TYPE_CHECKING:
     from topfive.evaluations import Comparison, Evaluation, Judgement

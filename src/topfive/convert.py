@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 
 from topfive import (
     blobs,
-    downloads,
     engine_keras,
+    files,
     network_folders,
     networks,
     proofs,
     records,
-    weights,
 )
 from topfive.errors import DamagedWeightsError, EngineError
 from topfive.processes import serve, skip_openvino_converter
@@ -70,16 +69,16 @@ def checked_model(
     network: networks.Network, file: Path, checksum: str, pool: ThreadPoolExecutor
 ) -> Any:
     """Return the Keras model with the weights in `file`, which has the checksum."""
-    stamp = weights.stamp(file)
+    stamp = files.stamp(file)
     # Hashing 553 MB takes as long as importing Keras: do both at once.
-    matches = pool.submit(lambda: checksum == stamp or downloads.matches(file, checksum))
+    matches = pool.submit(lambda: checksum == stamp or files.matches(file, checksum))
     engine_keras.start_keras("openvino")
     if not matches.result():
         raise DamagedWeightsError(f"{file} is not what it was: expected {checksum}")
     from topfive import keras_models
 
     model = keras_models.build(network, file)
-    if weights.stamp(file) != stamp:
+    if files.stamp(file) != stamp:
         raise DamagedWeightsError(f"{file} changed while it was read")
     return model
 
@@ -93,7 +92,7 @@ def quantised(folder: Path, hashes: Sequence[str]) -> Any:
     import openvino
 
     for name, expected in zip(records.GRAPH, hashes, strict=True):
-        if not (folder / name).is_file() or not downloads.matches(folder / name, expected):
+        if not (folder / name).is_file() or not files.matches(folder / name, expected):
             raise EngineError(f"{folder / name} is not what it was: make it again")
     return openvino.Core().read_model(folder / records.GRAPH[0])
 

@@ -22,7 +22,7 @@ from topfive import (
     pupils,
     regression,
 )
-from topfive.collecting import Listener, named
+from topfive.collecting import Listener
 from topfive.correction_results import Changed, Corrected, History, describe, journal
 from topfive.corrections import Change, changed
 from topfive.errors import OutputError, UsageError
@@ -31,6 +31,7 @@ from topfive.networks import Taught
 from topfive.processes import Background
 from topfive.pupils import Lesson, Pupil
 from topfive.results import Failure
+from topfive.text import named
 
 # Some of them are the results'.
 __all__ = ["Corrected", "History", "add", "describe", "forget", "history", "undo"]

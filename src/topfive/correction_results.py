@@ -11,8 +11,8 @@ from typing import Any
 
 from topfive.accuracies import told
 from topfive.metrics import Measure
-from topfive.outputs import printable
 from topfive.results import Failure
+from topfive.text import printable
 
 WIDTH = 80  # columns
 DID = {"add": "added", "forget": "forgotten", "undo": "taken back"}

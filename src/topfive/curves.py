@@ -11,8 +11,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from topfive import outputs, plots
+from topfive import files, plots
 from topfive.errors import MissingExtraError
+from topfive.text import csv_line, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,13 +71,13 @@ def write(folder: Path, history: Sequence[Row], best: int | None = None) -> None
             file = folder / LOG / run
             _log(file, history, tags)
     except OSError as error:
-        raise outputs.unwritable(file, error) from error
+        raise files.unwritable(file, error) from error
 
 
 def as_csv(history: Sequence[Row]) -> str:
     """Return a header and a line for each epoch."""
     lines = [FIELDS, *([row.get(field) for field in FIELDS] for row in history)]
-    return "".join(map(outputs.csv_line, lines))
+    return "".join(map(csv_line, lines))
 
 
 def draw(history: Sequence[Row], format: str, best: int | None = None) -> bytes:
@@ -117,7 +118,7 @@ def _draw(axes: Axes, history: Sequence[Row], name: str, factor: int, best: int 
             if place:
                 axes.axvline(border, color=plots.INK, linestyle=":", linewidth=1)
             axes.annotate(
-                outputs.printable(str(first["phase"])), (border, 1), (4, 4),
+                printable(str(first["phase"])), (border, 1), (4, 4),
                 xycoords=("data", "axes fraction"), textcoords="offset points", fontsize=10,
             )  # fmt: skip
     axes.set(xlabel="epoch", ylabel=name, ylim=(0, 1.05 * highest or 1))

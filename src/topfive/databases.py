@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from topfive.errors import OutputError, UsageError
-from topfive.outputs import unwritable
+from topfive.files import unwritable
 
 if TYPE_CHECKING:
     from sqlite3 import Connection, Error

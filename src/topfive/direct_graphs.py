@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive import blobs, downloads, efficientnet_lite, proofs, torch_files
+from topfive import blobs, efficientnet_lite, proofs, torch_files
 from topfive.errors import DamagedWeightsError, WeightsError
+from topfive.files import matches
 from topfive.networks import Network
 
 ASSET = "direct_answers.npz"
@@ -59,7 +60,7 @@ def build(network: Network, file: Path) -> Any:
     from openvino import opset13
 
     try:
-        if not downloads.matches(file, str(network.weights.checksum)):
+        if not matches(file, str(network.weights.checksum)):
             raise DamagedWeightsError(
                 f"{file} is not what it was: expected {network.weights.checksum}"
             )

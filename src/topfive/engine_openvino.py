@@ -14,7 +14,7 @@ from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 
-from topfive import blobs, engine_keras, records, weights
+from topfive import blobs, engine_keras, files, records, weights
 from topfive.devices import AUTO, check_device, find_auto
 from topfive.engine_keras import Run
 from topfive.errors import (
@@ -81,7 +81,7 @@ def load(
                 return run
         except blobs.DamagedBlobError as error:
             log.warning("%s is damaged; making it anew", error)
-        held = weights.Held(file, weights.stamp(file)) if file else weights.held(network, offline)
+        held = weights.Held(file, files.stamp(file)) if file else weights.held(network, offline)
         try:
             return _converted(network, held, offline, target, graph, threads)
         except (ConversionError, OSError) as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from topfive import engine_keras, network_folders, proofs, weights
+from topfive import engine_keras, files, network_folders, proofs
 from topfive.errors import DamagedWeightsError, EngineError
 from topfive.export_formats import DESCRIPTION, FORMATS, Format, Opened
 from topfive.networks import Network
@@ -34,7 +34,7 @@ def write(format: Format, network: Network, file: Path, stamp: str) -> None:
     from topfive import keras_models
 
     model = keras_models.answering(keras_models.build(network, file))
-    if weights.stamp(file) != stamp:
+    if files.stamp(file) != stamp:
         raise DamagedWeightsError(f"{file} changed while it was read")
     description = Path(DESCRIPTION).read_text("ascii")
     format.write(model, network, description, Path(BUILT + format.endings[0]))

@@ -21,11 +21,10 @@ import numpy as np
 from topfive import (
     engine_openvino,
     export_formats,
+    files,
     images,
     labels,
-    outputs,
     proofs,
-    tables,
     weights,
 )
 from topfive.errors import EngineError, MissingExtraError, UsageError
@@ -33,6 +32,7 @@ from topfive.export_formats import DESCRIPTION, FORMATS, Format
 from topfive.exporting import ANSWERS, BUILT, spawn
 from topfive.network_folders import check_weights
 from topfive.networks import Network, Recipe, check_choice
+from topfive.text import printable
 from topfive.version import __version__
 
 WORK, LOCK = ".exporting-", "lock"  # folders of exports under way, and what tells that
@@ -83,12 +83,12 @@ def export(
     if file is None:
         held = weights.Held(weights.checked(network, offline), weights.checksum(network) or "")
     else:
-        held = weights.Held(file, weights.checksum_of(file))
+        held = weights.Held(file, files.checksum_of(file))
     request = {
         "network": network.reference,
         "format": format,
         "file": str(held.path.absolute()),
-        "stamp": weights.stamp(held.path),
+        "stamp": files.stamp(held.path),
     }
     pictures = proofs.pictures(network.size)
     # Two at a time and one alone, as `exporting.run`.
@@ -118,7 +118,7 @@ def export(
                 )
             size = place.take(work, force)
     except OSError as error:
-        raise outputs.unwritable(place.out, error) from error
+        raise files.unwritable(place.out, error) from error
     return Exported(place.files, size, found["runtime"], difference)
 
 
@@ -192,16 +192,16 @@ class Place:
         """Raise a `UsageError` if the name does not fit, or something is there that `force`
         does not replace."""
         ending, folder = self.format.endings[0], self.out.parent
-        name = outputs.printable(str(self.out))
+        name = printable(str(self.out))
         if ending and self.out.suffix.lower() != ending:
             raise UsageError(f"{name}: expected a name that ends in {ending}")
         if not folder.is_dir():
-            there = outputs.printable(str(folder))
+            there = printable(str(folder))
             raise UsageError(f"{name}: there is no folder {there}; make it first")
         for file in self.files:
             if not (file.exists() or file.is_symlink()):
                 continue
-            name = outputs.printable(str(file))
+            name = printable(str(file))
             if not force:
                 raise UsageError(f"{name} is there already; --force replaces it")
             # Whatever else is there is not ours to delete.
@@ -226,7 +226,7 @@ class Place:
         size = sum(file.stat().st_size for file in written)
         for path, file in reversed(list(zip(built, self.files, strict=True))):
             path.replace(file)
-        tables.sync_folder(self.out.parent)
+        files.sync_folder(self.out.parent)
         return size
 
 

@@ -24,7 +24,7 @@ from topfive import (
     teaching,
 )
 from topfive.accuracies import told
-from topfive.collecting import Listener, named
+from topfive.collecting import Listener
 from topfive.correction_results import fitted
 from topfive.errors import UsageError
 from topfive.lessons import OLD
@@ -33,6 +33,7 @@ from topfive.networks import Network
 from topfive.offsets import Outcome
 from topfive.processes import Background
 from topfive.results import Failure
+from topfive.text import named
 
 COST = 2.0  # percent
 # What the card keeps of the result.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from topfive import feature_formats, outputs, tables, weights
+from topfive import feature_formats, files, weights
 from topfive.classifier import Classifier
 from topfive.errors import UsageError
 from topfive.exports import working
@@ -102,9 +102,9 @@ def write(
                 finals[0].unlink(missing_ok=True)
             for part, final in reversed(list(zip(parts, finals, strict=True))):
                 part.replace(final)
-        tables.sync_folder(file.parent)
+        files.sync_folder(file.parent)
     except OSError as error:
-        raise outputs.unwritable(file, error) from error
+        raise files.unwritable(file, error) from error
 
 
 def origin(classifier: Classifier) -> Origin:

@@ -16,8 +16,8 @@ from typing import Any, BinaryIO, NamedTuple, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive import outputs
 from topfive.errors import MissingExtraError
+from topfive.text import csv_line
 from topfive.version import __version__
 
 MAX_ROWS = 4_096  # of a block
@@ -157,11 +157,11 @@ def write_npy(file: Path, size: int, come_from: Origin, blocks: Iterable[Block])
     rows = 0
     with file.open("xb") as stream, beside(file).open("xb") as table:
         _write_start(stream, rows, size)
-        table.write(outputs.csv_line([ROW, *Entry._fields]).encode())
+        table.write(csv_line([ROW, *Entry._fields]).encode())
         for block in blocks:
             stream.write(block.features.astype("<f4").tobytes())
             for entry in block.entries:
-                line = outputs.csv_line([rows, *entry])
+                line = csv_line([rows, *entry])
                 table.write(line.encode("utf-8", "backslashreplace"))
                 rows += 1
         stream.seek(0)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from topfive import downloads, storage, weights
+from topfive import files, storage, weights
 from topfive.errors import WeightsError
 from topfive.networks import Network
 
@@ -51,7 +51,7 @@ def check(file: Path, network: Network, name: str) -> None:
     known = weights.checksum(network)
     with file.open("rb") as stream:
         begins = stream.read(len(weights.magic(network))) == weights.magic(network)
-    if not (downloads.matches(file, known) if known else begins):
+    if not (files.matches(file, known) if known else begins):
         raise WeightsError(
             f"{name} is not {network.weights.name}: expected {known or 'an HDF5 file'}. "
             f"To use other weights: topfive classify --weights FILE --model {network.name}"

@@ -16,7 +16,7 @@ from typing import Any
 
 from topfive import databases
 from topfive.errors import UsageError
-from topfive.outputs import printable
+from topfive.text import printable
 
 # In the file's header; another number for another layout of the tables.
 APPLICATION_ID = 0x74703501

@@ -21,6 +21,7 @@ from typing import Any
 
 from topfive import network_cards
 from topfive.errors import OutputError, UnknownNetworkError, UsageError, WeightsError
+from topfive.files import checksum_of
 from topfive.network_cards import CARD, LONGEST, check_classes
 from topfive.networks import (
     DEFAULT_NETWORK,
@@ -30,7 +31,6 @@ from topfive.networks import (
     Recipe,
     find_published,
 )
-from topfive.weights import checksum_of
 
 # Some of them are the card's.
 __all__ = [

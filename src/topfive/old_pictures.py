@@ -31,6 +31,7 @@ from topfive.networks import Network
 from topfive.offsets import Before
 from topfive.results import Failure
 from topfive.sources import Source
+from topfive.text import named
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def find(folder: str | os.PathLike[str] | None, network: Network) -> OldPictures
         note = f"without their classes, first answers are to stay what they are: {error}"
         return OldPictures(name, None, found, (note,))
     left = known.unlabelled
-    notes = (f"without a class, left out: {collecting.named(left)}",) if left else ()
+    notes = (f"without a class, left out: {named(left)}",) if left else ()
     return OldPictures(name, known.layout, tuple(known), notes)
 
 

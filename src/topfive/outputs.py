@@ -5,22 +5,17 @@ Each takes the stream of results and yields pieces of text as soon as they are k
 
 from __future__ import annotations
 
-import csv
-import errno
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from topfive.errors import OutputError
 from topfive.results import Classification, Failure
+from topfive.text import csv_line, printable
 
 Result = Classification | Failure
 FIELDS = ("wnid", "label", "probability")
 UNKNOWN = "I don't know: this is unlike the pictures that the network was calibrated with"
 BETWEEN = "|"  # the labels of a set
-FULL = (errno.ENOSPC, errno.EDQUOT)  # a file system without room, a user without
 
 
 def as_text(
@@ -121,28 +116,3 @@ FORMATS: dict[str, Callable[..., Iterator[str]]] = {
     "jsonl": as_jsonl,
     "csv": as_csv,
 }
-
-
-def printable(name: str) -> str:
-    """Return a name that a terminal shows as it is: no line breaks, no escape sequences."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in name
-    )
-
-
-def csv_line(row: Sequence[object]) -> str:
-    """Return a line of CSV; None is an empty cell."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(row)
-    return line.getvalue()
-
-
-def unwritable(file: Path, error: Exception, full: bool = False) -> OutputError:
-    """Return the error that says why a file cannot be written; `full`: for lack of room."""
-    if full or getattr(error, "errno", None) in FULL:
-        return OutputError(
-            f"cannot write {file}: the disk is full; make room, then the same command goes on"
-        )
-    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return OutputError(f"cannot write {file}: {reason}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import glob
-import hashlib
 import os
 import re
 from collections.abc import Iterable
@@ -12,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from topfive.errors import UsageError
+from topfive.files import digest
 from topfive.folders import ANY_DEPTH
 from topfive.sources import STDIN, Source
 
@@ -143,9 +143,3 @@ def same(placed: Path, file: Path) -> bool:
     if file.is_symlink():
         return is_link(placed, aim(file))
     return digest(placed) == digest(file)
-
-
-def digest(file: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

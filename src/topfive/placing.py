@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from topfive import sources
 from topfive.errors import PictureError
+from topfive.files import FULL, digest, sync_folder, unwritable
 from topfive.journal import Journal
-from topfive.outputs import FULL, unwritable
 from topfive.places import (
     aim,
-    digest,
     give_name,
     is_folder_of,
     is_link,
@@ -33,7 +32,6 @@ from topfive.places import (
     same,
 )
 from topfive.sources import Source
-from topfive.tables import sync_folder
 
 if TYPE_CHECKING:
     from topfive.hierarchy import Node

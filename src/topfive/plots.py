@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from topfive.errors import MissingExtraError
-from topfive.outputs import printable
+from topfive.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -37,6 +37,7 @@ from topfive.errors import (
     UsageError,
 )
 from topfive.examples import Listener
+from topfive.files import checksum_of
 from topfive.network_folders import check_weights
 from topfive.networks import PRECISIONS, Network, Recipe, check_choice
 from topfive.processes import ChildError, ask
@@ -119,7 +120,7 @@ def lower(
     if precision == QUANTISED:
         post_training.check_installed()
     check_weights(network, file)
-    held = weights.Held(file, weights.checksum_of(file)) if file else weights.held(network, offline)
+    held = weights.Held(file, checksum_of(file)) if file else weights.held(network, offline)
     known = network.taught.fingerprint if network.taught else held.checksum
     found = examples.find(folder, network, truth, numbers)
     chosen = examples.collect(found, network, recipe, pictures, max_pixels, listener or Listener())
@@ -205,7 +206,7 @@ def quantise(
     except ChildError as error:
         raise EngineError(f"{network.title} cannot be made in 8 bits: {error}") from error
     files = [folder / name for name in records.GRAPH]
-    hashes = tuple(map(weights.checksum_of, files))
+    hashes = tuple(map(checksum_of, files))
     graph = convert.quantised(folder, hashes)
     sizes = 4 * network.parameters, files[1].stat().st_size
     return Made(graph, folder, hashes, sizes, post_training.layers(graph))

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from topfive import outputs, plots, report_tables
+from topfive import plots, report_tables
 from topfive.contact_sheets import thumbnails, worst
 from topfive.errors import MissingExtraError
 from topfive.evaluations import Comparison, remark
@@ -89,7 +89,7 @@ def _template() -> Template:
 
     def printable(value: Any) -> Any:
         plain = isinstance(value, str) and not isinstance(value, Markup)
-        return outputs.printable(value) if plain else value
+        return printable(value) if plain else value
 
     # What does not print in a name is spelled out, then all is escaped.
     environment = Environment(

@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from topfive import outputs, report_page, report_tables
+from topfive import files, report_page, report_tables
 from topfive.errors import UsageError
 from topfive.evaluations import Comparison, Evaluation, remark
+from topfive.files import sync_folder
 from topfive.metrics import Measure
 from topfive.networks import Network
 from topfive.report_tables import Table
 from topfive.results import Failure
 from topfive.sources import MAX_PIXELS
-from topfive.tables import sync_folder
+from topfive.text import printable
 from topfive.version import __version__
 
 # What Markdown would take for more than letters: an address would become a link, too.
@@ -65,7 +66,7 @@ def write(comparison: Comparison, file: Path, *, max_pixels: int = MAX_PIXELS) -
         part.replace(file)
         sync_folder(file.parent)
     except OSError as error:
-        raise outputs.unwritable(file, error) from error
+        raise files.unwritable(file, error) from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -160,4 +161,4 @@ def _markdown_table(table: Table) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    return SIGNS.sub(r"\\\g<0>", outputs.printable(text))
+    return SIGNS.sub(r"\\\g<0>", printable(text))

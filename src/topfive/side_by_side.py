@@ -6,8 +6,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from topfive.comparisons import THUMBNAIL, Compared, Contender, SideBySide
 from topfive.contact_sheets import FONTS, MAX_LETTERS
-from topfive.outputs import printable
 from topfive.results import Prediction
+from topfive.text import printable
 
 PAPER, INK, FAINT, BAR, AGREES = "white", "#1f2933", "#616e7c", "#d7e3f4", "#b7e4c7"
 LETTER, LINE, GAP = 15, 22, 18  # pixels

@@ -13,6 +13,7 @@ from topfive import contact_sheets, outputs
 from topfive.errors import UsageError
 from topfive.feature_formats import Block
 from topfive.results import Failure
+from topfive.text import csv_line, printable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -110,26 +111,26 @@ def as_text(results: Iterable[Result], *, several: bool) -> Iterator[str]:
         if isinstance(result, Failure):
             continue
         lines = [
-            f"{rank}. {outputs.printable(match.source)}: {match.similarity:.4f}"
+            f"{rank}. {printable(match.source)}: {match.similarity:.4f}"
             + (f" ({SAME})" if match.same else "")
             for rank, match in enumerate(result.matches, start=1)
         ]
         if several:
-            lines.insert(0, outputs.printable(result.source))
+            lines.insert(0, printable(result.source))
         yield ("" if first or not several else "\n") + "".join(f"{line}\n" for line in lines)
         first = False
 
 
 def as_csv(results: Iterable[Result], **_: object) -> Iterator[str]:
     """Yield a header and one row for each match."""
-    yield outputs.csv_line(COLUMNS)
+    yield csv_line(COLUMNS)
     for result in results:
         if isinstance(result, Failure):
-            yield outputs.csv_line([result.source, *[None] * 5, result.kind, result.message])
+            yield csv_line([result.source, *[None] * 5, result.kind, result.message])
             continue
         for rank, one in enumerate(result.matches, start=1):
             told = one.source, one.sha256, f"{one.similarity:.6f}", int(one.same)
-            yield outputs.csv_line([result.source, rank, *told, None, None])
+            yield csv_line([result.source, rank, *told, None, None])
 
 
 # Called with the results and `several`, whether there is more than one.

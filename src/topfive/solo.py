@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive import blobs, memory, processes, records, weights
+from topfive import blobs, files, memory, processes, records, weights
 from topfive.classifier import ENGINES
 from topfive.engine_keras import Run
 from topfive.errors import EngineError
@@ -50,7 +50,7 @@ class Setting:
 
     def compiled(self, network: Network) -> Path | None:
         """Return the network's compiled file, or None where there is none."""
-        content = weights.stamp(self.file) if self.file else weights.checksum(network)
+        content = files.stamp(self.file) if self.file else weights.checksum(network)
         if self.backend != "openvino" or content is None:
             return None
         hashes: tuple[str, ...] = ()

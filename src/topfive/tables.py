@@ -13,8 +13,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from topfive import outputs
+from topfive import files, outputs
 from topfive.errors import MissingExtraError, UsageError
+from topfive.files import sync_folder
+from topfive.text import csv_line
 
 Row = Mapping[str, Any]
 
@@ -74,7 +76,7 @@ def write(
         part.replace(file)
         sync_folder(file.parent)
     except OSError as error:
-        raise outputs.unwritable(file, error) from error
+        raise files.unwritable(file, error) from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -94,9 +96,9 @@ def write_jsonl(
 
 def write_csv(stream: BinaryIO, rows: Iterable[Row], **asked: Any) -> None:
     """Write the names of the columns, then a line for each row."""
-    stream.write(_encode(outputs.csv_line([*columns(**asked)])))
+    stream.write(_encode(csv_line([*columns(**asked)])))
     for row in rows:
-        stream.write(_encode(outputs.csv_line(_flat(row, asked))))
+        stream.write(_encode(csv_line(_flat(row, asked))))
 
 
 def write_parquet(stream: BinaryIO, rows: Iterable[Row], **asked: Any) -> None:
@@ -177,16 +179,6 @@ def _encode(text: str) -> bytes:
 def _valid(cell: object) -> object:
     """Return text that is valid Unicode, and anything else as it is."""
     return _encode(cell).decode() if isinstance(cell, str) else cell
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename outlive a power cut, before what it was made from is deleted."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _without_pyarrow() -> MissingExtraError:

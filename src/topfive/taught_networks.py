@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from topfive import heads, labels, lessons, network_cards, network_folders, weights
 from topfive.classifier import Classifier
 from topfive.errors import DamagedWeightsError, UnknownNetworkError, UsageError
+from topfive.files import checksum_of
 from topfive.lessons import Lessons
 from topfive.network_folders import find_network
 from topfive.networks import Network, find_published
@@ -115,7 +116,7 @@ def write(
     else:
         content["weights"] = {
             "file": None,
-            "checksum": weights.checksum(network) or weights.checksum_of(weights.path(network)),
+            "checksum": weights.checksum(network) or checksum_of(weights.path(network)),
             "size": network.weights.size,
         }
     return network_folders.write(out, content, files)

@@ -17,13 +17,14 @@ import numpy as np
 from topfive import class_folders, lessons, regression, taught_networks
 from topfive.accuracies import Accuracy, measure
 from topfive.class_folders import ClassFolder
-from topfive.collecting import Collected, Listener, chosen, collect, joined, named
+from topfive.collecting import Collected, Listener, chosen, collect, joined
 from topfive.errors import UsageError
 from topfive.lessons import Lessons
 from topfive.networks import Network
 from topfive.processes import Background
 from topfive.regression import Tried
 from topfive.results import Failure
+from topfive.text import named
 
 SPLIT = 0.2
 PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}

@@ -15,8 +15,8 @@ from typing import Any
 
 from topfive import (
     checkpoints,
-    downloads,
     engine_keras,
+    files,
     heads,
     network_folders,
     training_data,
@@ -69,7 +69,7 @@ def _train(request: dict[str, Any], folder: Path) -> dict[str, Any]:
             raise UsageError(
                 f"a batch of {options.batch} cannot be divided among {len(found)} devices"
             )
-    if weights and not downloads.matches(weights, request["checksum"]):
+    if weights and not files.matches(weights, request["checksum"]):
         raise DamagedWeightsError(f"{weights} is not what it was: expected {request['checksum']}")
     model = training_model.build(network, weights, len(data.classes), options, mixed)
     key = {

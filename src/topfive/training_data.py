@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive import class_folders, pipeline, preparation, teaching
-from topfive.collecting import FEW, UNEVEN, named
+from topfive.collecting import FEW, UNEVEN
 from topfive.errors import UsageError
 from topfive.networks import Recipe
-from topfive.outputs import printable
 from topfive.preparation import Prepared
 from topfive.sources import Source
+from topfive.text import named, printable
 
 MEMORY = 2 << 30  # bytes of squares that are kept; for a moment twice that
 

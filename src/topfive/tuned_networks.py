@@ -16,8 +16,8 @@ from topfive.classifier import Classifier
 from topfive.errors import EngineError, UsageError
 from topfive.metrics import Measure
 from topfive.networks import Network, Recipe
-from topfive.outputs import printable
 from topfive.results import Failure
+from topfive.text import printable
 from topfive.training_options import Options
 
 TRIAL = "network"  # the folder of a network that is not proved yet

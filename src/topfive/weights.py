@@ -6,7 +6,6 @@ that come in a package are used where pip put them.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import re
@@ -14,8 +13,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from topfive import downloads
+from topfive import downloads, files
 from topfive.errors import DownloadError, WeightsError
+from topfive.files import checksum_of
 from topfive.networks import DEFAULT_NETWORK, NETWORKS, Network, PackagedFile
 from topfive.storage import lock, storing
 
@@ -157,38 +157,9 @@ def verify(network: Network) -> bool:
     """
     known = checksum(network)
     try:
-        return downloads.matches(path(network), known) if known else bool(pin(network))
+        return files.matches(path(network), known) if known else bool(pin(network))
     except OSError as error:
         raise WeightsError(f"cannot read {path(network)}: {error.strerror or error}") from error
-
-
-def stamp(file: Path) -> str:
-    """Return what names the content of a user's file without reading its 553 MB, as
-    `stamp:…`: it changes with the file's place, size and times.
-
-    Raises:
-        WeightsError: there is no such file.
-    """
-    try:
-        state = file.stat()
-    except OSError as error:
-        raise WeightsError(f"cannot read {file}: {error.strerror}") from error
-    facts = (str(file.absolute()), state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns,
-             state.st_ctime_ns)  # fmt: skip
-    return f"stamp:{hashlib.sha256(repr(facts).encode()).hexdigest()}"
-
-
-def checksum_of(file: Path) -> str:
-    """Return the hash that names a file's content.
-
-    Raises:
-        WeightsError: it cannot be read.
-    """
-    try:
-        with file.open("rb") as stream:
-            return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
-    except OSError as error:
-        raise WeightsError(f"cannot read {file}: {error.strerror or error}") from error
 
 
 def magic(network: Network) -> bytes:

@@ -77,9 +77,9 @@ def batch(
     from topfive import batches, sources
     from topfive.batches import Placement
     from topfive.network_folders import find_network
-    from topfive.outputs import printable
     from topfive.progress import show_pictures
     from topfive.runs import Listener
+    from topfive.text import printable
 
     return_memory()
     counted: list[int | None] = []
@@ -129,8 +129,8 @@ def show(summary: Summary, shown: Pictures, network: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from topfive.outputs import printable
     from topfive.progress import describe
+    from topfive.text import printable
 
     console = Console(stderr=True, highlight=False)
     failed = sum(summary.failures.values())

@@ -79,7 +79,7 @@ def show(result: Calibrated, stored: bool) -> None:
     """Print what a calibration is and how good it is."""
     from rich.console import Console
 
-    from topfive.outputs import printable
+    from topfive.text import printable
 
     console = Console(highlight=False, markup=False, emoji=False)
     found = result.calibration

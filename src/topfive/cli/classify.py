@@ -145,7 +145,7 @@ class Answers:
                 print(f"topfive: {error}", file=sys.stderr)
 
     def _fail(self, name: str, message: str) -> None:
-        from topfive.outputs import printable
+        from topfive.text import printable
 
         self.failed = True
         print(f"topfive: {printable(name)}: {printable(message)}", file=sys.stderr, flush=True)

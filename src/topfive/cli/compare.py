@@ -68,7 +68,7 @@ def compare(
     agrees where its first answer is that of most.
     """
     from topfive import comparisons, sources
-    from topfive.outputs import printable
+    from topfive.text import printable
 
     found = list(sources.read(pictures, recursive))
     if save is not None:
@@ -138,7 +138,7 @@ def print_text(compared: SideBySide) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from topfive.outputs import printable
+    from topfive.text import printable
 
     console, names = Console(highlight=False), [one.name for one in compared.contenders]
     for picture in compared.pictures:

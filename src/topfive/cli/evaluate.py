@@ -170,8 +170,8 @@ def terminal(quiet: bool) -> Iterator[Listener]:
     """Give what shows on standard error how an evaluation goes on: what is left out, a bar
     for each network, each failure once."""
     from topfive import evaluating
-    from topfive.outputs import printable
     from topfive.progress import show_pictures
+    from topfive.text import printable
 
     def tell(text: str) -> None:
         print(f"topfive: {printable(text)}", file=sys.stderr, flush=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from topfive.outputs import printable
+from topfive.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

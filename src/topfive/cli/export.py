@@ -40,7 +40,7 @@ def export(
     from topfive import exports
     from topfive.network_folders import find_network
     from topfive.networks import choose_recipe
-    from topfive.outputs import printable
+    from topfive.text import printable
 
     card = find_network(network)
     done = exports.export(

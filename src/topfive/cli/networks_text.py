@@ -66,7 +66,7 @@ def _told(value: object) -> str:
 
 
 def _line(text: str) -> str:
-    from topfive.outputs import printable
+    from topfive.text import printable
 
     shown = printable(text)
     return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"

@@ -90,8 +90,8 @@ def quantize(
 def terminal(quiet: bool) -> Iterator[Any]:
     """Give what shows on standard error how the reading goes on: a bar, each failure."""
     from topfive import examples
-    from topfive.outputs import printable
     from topfive.progress import show_pictures
+    from topfive.text import printable
 
     class Terminal(examples.Listener):
         failed = False

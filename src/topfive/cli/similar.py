@@ -176,7 +176,7 @@ class Asked:
 
     def fail(self, name: str, message: str) -> None:
         """Say what is in the way of a picture, once."""
-        from topfive.outputs import printable
+        from topfive.text import printable
 
         self.failed = True
         line = f"topfive: {printable(name)}: {printable(message)}"

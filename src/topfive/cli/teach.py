@@ -173,8 +173,8 @@ def terminal(quiet: bool) -> Iterator[Listener]:
     """Give what shows on standard error how the reading goes on: a bar for each folder, each
     failure, each warning."""
     from topfive import collecting
-    from topfive.outputs import printable
     from topfive.progress import show_pictures
+    from topfive.text import printable
 
     def tell(text: str) -> None:
         print(f"topfive: {printable(text)}", file=sys.stderr, flush=True)

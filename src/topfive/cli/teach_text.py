@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from topfive.accuracies import told
-from topfive.outputs import printable
+from topfive.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table

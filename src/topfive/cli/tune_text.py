@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from topfive import curves, tuning
 from topfive.network_folders import CARD
-from topfive.outputs import printable
 from topfive.progress import NEXT_LINES
+from topfive.text import printable
 
 if TYPE_CHECKING:
     from topfive.tuning import Tuned

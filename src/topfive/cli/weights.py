@@ -179,7 +179,7 @@ def _find(names: tuple[str, ...]) -> list[Network]:
     """
     from topfive.errors import UsageError
     from topfive.network_folders import find_network
-    from topfive.outputs import printable
+    from topfive.text import printable
 
     found = list(dict.fromkeys(find_network(name) for name in names))
     for network in found:

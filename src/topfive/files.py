@@ -1,0 +1,74 @@
+"""Files: their hashes, and what a file system says when it refuses."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from pathlib import Path
+
+from topfive.errors import OutputError, WeightsError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)  # a file system without room, a user without
+
+
+def matches(path: Path, checksum: str) -> bool:
+    """Whether the file has the hash `md5:…` or `sha256:…`."""
+    algorithm, _, expected = checksum.partition(":")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest() == expected
+
+
+def stamp(file: Path) -> str:
+    """Return what names the content of a user's file without reading its 553 MB, as
+    `stamp:…`: it changes with the file's place, size and times.
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+    try:
+        state = file.stat()
+    except OSError as error:
+        raise WeightsError(f"cannot read {file}: {error.strerror}") from error
+    facts = (str(file.absolute()), state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns,
+             state.st_ctime_ns)  # fmt: skip
+    return f"stamp:{hashlib.sha256(repr(facts).encode()).hexdigest()}"
+
+
+def checksum_of(file: Path) -> str:
+    """Return the hash that names a file's content.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    try:
+        with file.open("rb") as stream:
+            return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+    except OSError as error:
+        raise WeightsError(f"cannot read {file}: {error.strerror or error}") from error
+
+
+def digest(file: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename outlive a power cut, before what it was made from is deleted."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def unwritable(file: Path, error: Exception, full: bool = False) -> OutputError:
+    """Return the error that says why a file cannot be written; `full`: for lack of room."""
+    if full or getattr(error, "errno", None) in FULL:
+        return OutputError(
+            f"cannot write {file}: the disk is full; make room, then the same command goes on"
+        )
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return OutputError(f"cannot write {file}: {reason}")
