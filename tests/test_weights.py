@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from tests.loopback import Page, Server, serving
-from topfive import direct_graphs, downloads, files, imports, weights
+from topfive import direct_graphs, downloads, files, weights
 from topfive.errors import DownloadError, WeightsError
 from topfive.networks import NETWORKS, Network, PackagedFile, Taught, WeightFile
 
@@ -358,31 +358,31 @@ def test_keras_uses_what_topfive_fetched_and_the_other_way_round(
 
 def test_an_imported_file_is_the_published_one(network: Network, tmp_path: Path) -> None:
     (tmp_path / "stick.h5").write_bytes(BODY)
-    assert imports.import_file(tmp_path / "stick.h5", network) == weights.path(network)
+    assert weights.import_file(tmp_path / "stick.h5", network) == weights.path(network)
     assert weights.verify(network)
     assert sorted(file.name for file in weights.folder().iterdir() if file.name[0] != ".") == [
         "random.h5"
     ]
     (tmp_path / "stick.h5").write_bytes(BODY[:-1])
     with pytest.raises(WeightsError, match=r"stick.h5 is not random.h5: expected md5:"):
-        imports.import_file(tmp_path / "stick.h5", network)
+        weights.import_file(tmp_path / "stick.h5", network)
     assert weights.verify(network), "what was here before is untouched"
 
 
 def test_an_import_over_itself_does_no_harm(network: Network) -> None:
-    assert imports.import_file(put(network), network).read_bytes() == BODY
+    assert weights.import_file(put(network), network).read_bytes() == BODY
 
 
 def test_an_import_without_a_published_hash_pins_it(unhashed: Network, tmp_path: Path) -> None:
     (tmp_path / "page.h5").write_bytes(b"<html>")
     with pytest.raises(WeightsError, match="expected an HDF5 file"):
-        imports.import_file(tmp_path / "page.h5", unhashed)
+        weights.import_file(tmp_path / "page.h5", unhashed)
     (tmp_path / "stick.h5").write_bytes(BODY)
-    imports.import_file(tmp_path / "stick.h5", unhashed)
+    weights.import_file(tmp_path / "stick.h5", unhashed)
     assert weights.checksum(unhashed) == f"sha256:{SHA256}"
     (tmp_path / "stick.h5").write_bytes(BODY + b"!")
     with pytest.raises(WeightsError, match="topfive weights remove vgg16"):
-        imports.import_file(tmp_path / "stick.h5", unhashed)
+        weights.import_file(tmp_path / "stick.h5", unhashed)
 
 
 @pytest.mark.parametrize("name", ["missing.h5", "."])
@@ -390,7 +390,7 @@ def test_what_cannot_be_read_cannot_be_imported(
     network: Network, tmp_path: Path, name: str
 ) -> None:
     with pytest.raises(WeightsError, match=r"cannot import .*(No such file|Is a directory)"):
-        imports.import_file(tmp_path / name, network)
+        weights.import_file(tmp_path / name, network)
 
 
 def test_remove_frees_all_that_is_a_networks_own(unhashed: Network, network: Network) -> None:
@@ -512,7 +512,7 @@ def test_a_packages_file_is_imported_into_kerass_folder_where_there_is_no_packag
     stick = tmp_path / "stick.pth"
     stick.write_bytes(without_lite0.read_bytes())
     place = weights.folder() / without_lite0.name
-    assert imports.import_file(stick, LITE[0]) == place == weights.path(LITE[0])
+    assert weights.import_file(stick, LITE[0]) == place == weights.path(LITE[0])
     assert weights.held(LITE[0], offline=True) == weights.Held(place, str(LITE[0].weights.checksum))
     assert weights.verify(LITE[0])
     direct_graphs.build(LITE[0], weights.held(LITE[0]).path)
@@ -527,12 +527,12 @@ def test_only_the_published_file_is_imported_for_a_package(
     for content in (weights.path(LITE[1]).read_bytes(), BODY, b""):
         stick.write_bytes(content)
         with pytest.raises(WeightsError, match=r"stick.pth is not efficientnet-lite0-57934424.pth"):
-            imports.import_file(stick, LITE[0])
+            weights.import_file(stick, LITE[0])
         assert not weights.path(LITE[0]).exists()
 
 
 def test_an_imported_file_that_was_damaged_says_how_to_get_it_anew(without_lite0: Path) -> None:
-    place = imports.import_file(without_lite0, LITE[0])
+    place = weights.import_file(without_lite0, LITE[0])
     place.write_bytes(place.read_bytes()[:-1])
     assert not weights.verify(LITE[0])
     with pytest.raises(WeightsError) as caught:

@@ -19,7 +19,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from topfive import imports, labels, weights
+from topfive import labels, weights
 from topfive.errors import WeightsError
 from topfive.files import checksum_of
 from topfive.networks import NETWORKS, Network
@@ -100,14 +100,14 @@ def read(file: Path) -> list[Network]:
                     _check_text(member, _take_text(stream, header, member))
                     continue
                 network = NETWORKS[member.network]
-                part = parts.enter_context(imports.incoming(network))
+                part = parts.enter_context(weights.incoming(network))
                 with part.open("xb") as sink:
                     _take(stream, header, member, sink)
-                imports.check(part, network, member.name)
+                weights.check(part, network, member.name)
                 arrived.append((part, network))
             _check_end(stream)
             for part, network in arrived:
-                imports.put(part, network)
+                weights.put(part, network)
     except WeightsError as error:
         raise WeightsError(f"{file}: {error}") from error
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Find, fetch, check and remove weight files.
+"""Find, fetch, take in, check and remove weight files.
 
 They are kept where Keras keeps its own, so each of the two uses what the other fetched. Those
 that come in a package are used where pip put them.
@@ -9,7 +9,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +20,6 @@ from topfive import downloads, files
 from topfive.errors import DownloadError, WeightsError
 from topfive.files import checksum_of
 from topfive.networks import DEFAULT_NETWORK, NETWORKS, Network, PackagedFile
-from topfive.storage import lock, storing
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
@@ -261,3 +263,85 @@ def way_out() -> str:
 def _published(network: Network) -> str:
     """Return the name of the network whose weights they are."""
     return network.taught.backbone if network.taught else network.name
+
+
+@contextmanager
+def storing(target: Path) -> Iterator[None]:
+    """Make the folder; turn what the file system refuses into a `WeightsError`."""
+    try:
+        if not target.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise WeightsError(f"cannot store {target}: {error.strerror or error}") from error
+
+
+@contextmanager
+def lock(target: Path) -> Iterator[None]:
+    """Hold the file's place against all other processes and threads."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    try:
+        lock.acquire(timeout=1)
+    except Timeout:
+        print(f"topfive: another process is fetching {target.name}; waiting", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def import_file(file: Path, network: Network) -> Path:
+    """Copy a weight file that came by other means to its place.
+
+    Raises:
+        WeightsError: it is missing or is not the published file.
+    """
+    with incoming(network) as part:
+        try:
+            shutil.copyfile(file, part)
+        except OSError as error:
+            where = error.filename or part
+            raise WeightsError(f"cannot import {where}: {error.strerror or error}") from error
+        check(part, network, str(file))
+        put(part, network)
+    return home(network)
+
+
+@contextmanager
+def incoming(network: Network) -> Iterator[Path]:
+    """Yield a private path beside the file's place; what is left there is deleted."""
+    target = home(network)
+    part = target.with_name(f"{target.name}.{os.getpid()}.import")
+    with storing(target):
+        try:
+            yield part
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def check(file: Path, network: Network, name: str) -> None:
+    """Refuse a file that is not the network's; `name` is what the user calls it.
+
+    Raises:
+        WeightsError: its hash is not the published or pinned one.
+    """
+    known = checksum(network)
+    with file.open("rb") as stream:
+        begins = stream.read(len(magic(network))) == magic(network)
+    if not (files.matches(file, known) if known else begins):
+        raise WeightsError(
+            f"{name} is not {network.weights.name}: expected {known or 'an HDF5 file'}. "
+            f"To use other weights: topfive classify --weights FILE --model {network.name}"
+            + unpin(network)
+        )
+
+
+def put(part: Path, network: Network) -> None:
+    """Move a checked file to its place; where no hash is published, pin this one."""
+    with lock(home(network)):
+        part.replace(home(network))
+        if checksum(network) is None:
+            pin(network)

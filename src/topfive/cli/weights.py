@@ -117,7 +117,7 @@ def verify(names: tuple[str, ...]) -> int:
 @click.option("--network", metavar="NAME", help="Whose weights FILE holds; a bundle says so.")
 def import_(file: Path, network: str | None) -> None:
     """Take in FILE, a weight file or a bundle, after a check of its hashes."""
-    from topfive import bundles, imports
+    from topfive import bundles, weights
     from topfive.errors import UsageError
     from topfive.weights import home
 
@@ -130,7 +130,7 @@ def import_(file: Path, network: str | None) -> None:
     elif card is None:
         raise UsageError(f"{file} is not a bundle: say whose weights it holds with --network NAME")
     else:
-        click.echo(f"{card.name}: {imports.import_file(file, card)}")
+        click.echo(f"{card.name}: {weights.import_file(file, card)}")
 
 
 @weights.command()
