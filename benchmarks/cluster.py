@@ -27,7 +27,7 @@ from benchmarks.folder_sides import batch_command
 from benchmarks.one_photograph import environment
 from benchmarks.processes import BenchmarkError, Command, run, turn_by_turn
 from benchmarks.weight_files import ROOT, provide_file
-from topfive.network_folders import find_network
+from topfive.find import find_network
 
 FEW = 64
 NOISE = 1.05  # one machine is not faster with Ray; what is beyond that was measured wrongly

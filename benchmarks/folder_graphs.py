@@ -38,7 +38,7 @@ def main() -> None:
         images,
         keras_models,
     )
-    from topfive.network_folders import find_network
+    from topfive.find import find_network
     from topfive.networks import choose_recipe
 
     network = find_network(options.network)

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.folder_pictures import first
 from benchmarks.folder_sides import Window, command_line, print_answers
-from topfive.network_folders import find_network
+from topfive.find import find_network
 from topfive.networks import Network
 
 BATCH = 32

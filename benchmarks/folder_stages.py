@@ -23,7 +23,7 @@ from benchmarks.folder_sides import command_line, print_stages
 from benchmarks.weight_files import own_file
 from topfive import engine_openvino, images, preparation, sources
 from topfive.engine_keras import Run
-from topfive.network_folders import find_network
+from topfive.find import find_network
 from topfive.networks import Network
 
 PICTURES = 160

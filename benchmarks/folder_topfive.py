@@ -15,7 +15,7 @@ from benchmarks.folder_pictures import first
 from benchmarks.folder_sides import Answer, Window, command_line, print_answers
 from benchmarks.weight_files import own_file
 from topfive import Classification, Classifier, sources
-from topfive.network_folders import find_network
+from topfive.find import find_network
 
 
 def endless(folder: Path) -> Iterator[sources.Source]:

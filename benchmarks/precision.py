@@ -32,7 +32,7 @@ from benchmarks.folder_sides import rate
 from benchmarks.one_photograph import MISSED, environment
 from benchmarks.processes import BenchmarkError, Command, run, turn_by_turn
 from benchmarks.weight_files import ROOT, own_options, provide_file
-from topfive.network_folders import find_network
+from topfive.find import find_network
 
 NETWORKS = ("efficientnet_lite0", "resnet50", "vgg16", "squeezenet")
 FASTER = dict.fromkeys(("resnet50", "vgg16"), 1.7)  # the targets, for many pictures at a time

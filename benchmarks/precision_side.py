@@ -21,7 +21,7 @@ from benchmarks.folder_sides import Window
 from benchmarks.weight_files import own_file
 from topfive import engine_openvino
 from topfive.engine_keras import Run
-from topfive.network_folders import find_network
+from topfive.find import find_network
 from topfive.networks import PRECISIONS
 
 PICTURES = 8

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from topfive import files, labels, weights
-from topfive.network_folders import find_network
+from topfive.find import find_network
 from topfive.networks import Network
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from topfive import direct_graphs, engine_keras, proofs, weights
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 
 ASSET = Path(__file__).parents[1] / "src" / "topfive" / "assets" / direct_graphs.ASSET
 

@@ -16,7 +16,8 @@ import numpy as np
 from tests.photographs import PHOTOGRAPHS
 
 from topfive import images, weights
-from topfive.networks import NETWORKS, Network
+from topfive.networks import Network
+from topfive.published import NETWORKS
 
 ANSWERS = Path(__file__).parents[1] / "tests" / "data" / "torch_answers.json"
 BEST = 5

@@ -10,7 +10,7 @@ import numpy as np
 
 from tests import fakes
 from topfive.classifier import ENGINES
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 
 
 def main(backend: str, folder: str, out: str) -> None:

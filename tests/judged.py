@@ -10,7 +10,8 @@ from PIL import Image
 
 from topfive import labels, metrics
 from topfive.evaluations import Comparison, Evaluation, Judgement, compare
-from topfive.networks import NETWORKS, Network
+from topfive.networks import Network
+from topfive.published import NETWORKS
 from topfive.results import Failure, Prediction
 
 LABELS = labels.load("imagenet")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive import engine_keras, proofs
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 from topfive.squeezenet import FIRE_WIDTHS
 
 ANSWERS = Path(__file__).parent / "data" / "made_up_answers.json"

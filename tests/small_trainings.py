@@ -14,8 +14,8 @@ import numpy as np
 
 from topfive import engine_keras, training_loop, training_model
 from topfive.checkpoints import Checkpoint
-from topfive.networks import NETWORKS
 from topfive.preparation import Prepared
+from topfive.published import NETWORKS
 from topfive.sources import Source
 from topfive.training_data import Data, Pictures
 from topfive.training_loop import Training

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from tests import fakes
 from topfive import heads, keras_models, network_folders, weight_loading
-from topfive.networks import NETWORKS, Network
+from topfive.networks import Network
+from topfive.published import NETWORKS
 
 BACKBONE = NETWORKS["squeezenet_v1.1"]
 FEATURES = 512

@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import ROOT, SHARED
 from topfive import weights
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 
 TUTORIAL = ("vgg16", "vgg19", "resnet50", "inception_v3", "xception")
 MADE = """

@@ -31,8 +31,9 @@ from topfive import (
 from topfive.bench import Configuration, Turn
 from topfive.bench_graphs import RANDOM, Subject
 from topfive.errors import EngineError, MissingExtraError, OutputError, UsageError, WeightsError
-from topfive.network_folders import find_network
-from topfive.networks import NETWORKS, Network
+from topfive.find import find_network
+from topfive.networks import Network
+from topfive.published import NETWORKS
 
 V1_1 = NETWORKS["squeezenet_v1.1"]
 

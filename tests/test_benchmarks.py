@@ -22,7 +22,7 @@ from benchmarks.processes import BenchmarkError, Command, Run
 
 from tests.conftest import ROOT
 from topfive import images, keras_models, labels, weights
-from topfive.network_folders import find_network
+from topfive.find import find_network
 from topfive.networks import WeightFile, choose_recipe
 
 PICTURE = ROOT / "examples" / "soccer_ball.jpg"

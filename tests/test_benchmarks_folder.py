@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from tests.conftest import ROOT
 from topfive import engine_keras
-from topfive.network_folders import find_network
+from topfive.find import find_network
 from topfive.networks import WeightFile
 
 RATES = Rates("vgg16", "random", 10**10, (9.0, 10.0, 30.0), (8.0, 20.0, 21.0), (9.5, 1.0, 50.0),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from topfive import blobs
 from topfive.blobs import Target
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 
 BLOB = bytes(range(256)) * 100
 KEY = {"network": {"name": "n", "scale": (1.0, 2.0)}, "precision": "f32"}

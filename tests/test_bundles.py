@@ -15,7 +15,8 @@ import pytest
 
 from topfive import bundles, direct_graphs, labels, weights
 from topfive.errors import WeightsError
-from topfive.networks import NETWORKS, Network
+from topfive.networks import Network
+from topfive.published import NETWORKS
 
 BODIES = {
     name: weights.HDF5_MAGIC + np.random.default_rng(seed).bytes(50_000 + seed)

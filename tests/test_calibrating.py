@@ -18,7 +18,7 @@ from topfive.calibration import find
 from topfive.errors import EngineError, UsageError
 from topfive.evaluating import FLATTERS
 from topfive.ground_truth import GroundTruth
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 from topfive.results import Classification, Failure
 
 LABELS = labels.load("imagenet")

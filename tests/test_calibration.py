@@ -26,7 +26,8 @@ from topfive.calibration import (
     softmax,
 )
 from topfive.errors import UsageError
-from topfive.networks import NETWORKS, Taught
+from topfive.networks import Taught
+from topfive.published import NETWORKS
 
 KEY = ("squeezenet", "md5:0")
 CARD = NETWORKS["squeezenet"]

@@ -38,7 +38,8 @@ from topfive import (
 )
 from topfive.engine_keras import Run
 from topfive.errors import EngineError
-from topfive.networks import NETWORKS, Recipe
+from topfive.networks import Recipe
+from topfive.published import NETWORKS
 
 Answer = list[tuple[str, float]]
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from tests import fakes
 from tests.photographs import PHOTOGRAPHS
-from topfive import blobs, classifier, images, networks, outputs, records, weights
+from topfive import blobs, classifier, images, outputs, published, records, weights
 from topfive.cli import main
 from topfive.cli import options as shared_options
 
@@ -308,7 +308,7 @@ def test_networks_lists_every_card_within_80_columns(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     (tmp_path / "keras" / "models").mkdir(parents=True)
-    (tmp_path / "keras" / "models" / networks.NETWORKS["vgg19"].weights.name).touch()
+    (tmp_path / "keras" / "models" / published.NETWORKS["vgg19"].weights.name).touch()
     monkeypatch.setattr(
         blobs, "is_current", lambda identity: identity["network"]["name"] == "vgg19"
     )
@@ -318,7 +318,7 @@ def test_networks_lists_every_card_within_80_columns(
     rows = {line.split()[0]: line.split() for line in table[1:]}
     # Those that answer without a download are first.
     lite = [f"efficientnet_lite{number}" for number in range(3)]
-    others = [name for name in networks.NETWORKS if name not in (*lite, "vgg19")]
+    others = [name for name in published.NETWORKS if name not in (*lite, "vgg19")]
     assert list(rows) == [*lite, "vgg19", *others]
     assert rows["vgg16"][1:] == ["71.3", "90.1", "138.4", "16", "553.5", "2014", "1409.1556", "-"]
     assert rows["vgg19"][-2:] == ["file", "compiled"]
@@ -327,7 +327,7 @@ def test_networks_lists_every_card_within_80_columns(
 def test_networks_as_json_has_the_whole_card_and_what_is_here(
     weight_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    card = networks.NETWORKS["squeezenet_v1.1"]
+    card = published.NETWORKS["squeezenet_v1.1"]
     file = weights.path(card)
     file.parent.mkdir(parents=True)
     file.write_bytes(weight_file.read_bytes())
@@ -340,8 +340,8 @@ def test_networks_as_json_has_the_whole_card_and_what_is_here(
         main(["classify", "no.jpg", "--model", card.name, "--offline"])
         capsys.readouterr()
     assert here == [(True, False), (True, True)]
-    assert sorted(cards) == sorted(networks.NETWORKS)
-    assert list(cards)[:4] == [*list(networks.NETWORKS)[:3], card.name]
+    assert sorted(cards) == sorted(published.NETWORKS)
+    assert list(cards)[:4] == [*list(published.NETWORKS)[:3], card.name]
     assert cards["vgg16"]["weights"]["size"] == 553_467_096
     assert cards["vgg16"]["paper"] == "arXiv:1409.1556"
     assert (cards["vgg16"]["downloaded"], cards["vgg16"]["compiled"]) == (False, False)
@@ -446,7 +446,7 @@ def test_networks_tells_what_was_measured_here(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    card = networks.NETWORKS["vgg16"]
+    card = published.NETWORKS["vgg16"]
     assert card.weights.checksum
     key = (card.name, card.weights.checksum)
     measurement = {

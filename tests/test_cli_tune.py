@@ -24,7 +24,7 @@ from topfive import curves, engine_keras, tuning
 from topfive.cli import main, tune_text
 from topfive.cli.tune import BACKENDS, PATIENCE, SPLIT, tune
 from topfive.metrics import Confusion, share
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 from topfive.training_options import Options
 from topfive.tuning import Listener, Tuned
 

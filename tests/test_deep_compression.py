@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tests import fakes
 from topfive import deep_compression, keras_models, weight_loading
 from topfive.errors import WeightsError
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 
 Kernel = tuple[str, tuple[int, int, int, int]]
 KERNELS: list[Kernel] = [("first", (3, 3, 2, 4)), ("second", (1, 1, 4, 5))]

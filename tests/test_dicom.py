@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from tests import dicoms, pictures
 from topfive import archives, dicom, images, preparation
 from topfive.errors import PictureError
-from topfive.networks import NETWORKS, choose_recipe
+from topfive.networks import choose_recipe
+from topfive.published import NETWORKS
 from topfive.sources import MAX_PIXELS, from_object, read
 
 pytest.importorskip("pydicom", reason="needs pydicom: pip install 'topfive[dicom]'")

@@ -16,7 +16,8 @@ from PIL import Image
 from tests import dicoms, pictures
 from topfive import Classifier, contact_sheets, dicom_display, images, pixels, preparation
 from topfive.errors import PictureError
-from topfive.networks import NETWORKS, choose_recipe
+from topfive.networks import choose_recipe
+from topfive.published import NETWORKS
 from topfive.sources import MAX_PIXELS
 
 pytest.importorskip("pydicom", reason="needs pydicom: pip install 'topfive[dicom]'")

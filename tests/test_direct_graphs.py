@@ -33,7 +33,8 @@ from topfive import (
 from topfive.blobs import Target
 from topfive.errors import DamagedWeightsError, EngineError, WeightsError
 from topfive.files import checksum_of
-from topfive.networks import NETWORKS, Network, PackagedFile, Taught
+from topfive.networks import Network, PackagedFile, Taught
+from topfive.published import NETWORKS
 
 NAMES = [name for name, card in NETWORKS.items() if card.direct]
 LITE = NETWORKS["efficientnet_lite0"]

@@ -15,7 +15,7 @@ from openvino import opset13
 from tests import fakes
 from tests.test_keras_models import compute
 from topfive import direct_graphs, efficientnet_lite, keras_models, torch_files, weights
-from topfive.networks import NETWORKS, find_published
+from topfive.published import NETWORKS, find_published
 
 NAMES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 KERNELS = (keras.layers.Conv2D, keras.layers.Dense)  # a depthwise layer is a convolution, too

@@ -16,7 +16,7 @@ import pytest
 from tests import made_up
 from topfive import Classifier, engine_keras, proofs
 from topfive.errors import EngineError, MissingExtraError, UsageError
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 
 CARD = NETWORKS["squeezenet_v1.1"]
 

@@ -32,7 +32,8 @@ from topfive import (
 )
 from topfive.blobs import Target
 from topfive.errors import EngineError, UsageError, WeightsError
-from topfive.networks import NETWORKS, Network, PackagedFile
+from topfive.networks import Network, PackagedFile
+from topfive.published import NETWORKS
 
 CARD = NETWORKS["squeezenet_v1.1"]
 PICTURES = proofs.pictures(CARD.size)

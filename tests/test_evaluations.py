@@ -12,7 +12,7 @@ from tests.test_network_folders import write
 from topfive import labels, metrics
 from topfive.evaluations import Evaluation, Judgement, compare, remark
 from topfive.metrics import ClassResult
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 from topfive.results import Prediction
 
 LABELS = labels.load("imagenet")

@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests import fakes
-from topfive import Classifier, export_formats, exporting, exports, labels, networks
+from topfive import Classifier, export_formats, exporting, exports, labels
 from topfive.errors import (
     EngineError,
     MissingExtraError,
@@ -30,8 +30,9 @@ from topfive.errors import (
 from topfive.exports import Exported, export
 from topfive.files import checksum_of
 from topfive.networks import Recipe
+from topfive.published import NETWORKS
 
-CARD = networks.NETWORKS["squeezenet_v1.1"]
+CARD = NETWORKS["squeezenet_v1.1"]
 PICTURES = fakes.pictures(3, CARD.size)  # neither the pictures nor the batch of the proof
 NAMES = {"onnx": "out.onnx", "openvino": "out.xml", "litert": "out.tflite", "saved_model": "out",
          "keras": "out.keras"}  # fmt: skip
@@ -193,7 +194,7 @@ def test_the_publishers_licence_is_for_the_published_weights_alone() -> None:
 
 
 def test_the_description_is_plain_ascii_whatever_the_names_on_a_card() -> None:
-    told = exports.describe(networks.NETWORKS["xception"], CARD.recipe, "md5:0", True)
+    told = exports.describe(NETWORKS["xception"], CARD.recipe, "md5:0", True)
     assert "François" in told["licence"]
     text = json.dumps(told)
     assert text.isascii()
@@ -282,7 +283,7 @@ def test_weights_that_cannot_be_had_or_do_not_fit_leave_nothing(
     with pytest.raises(WeightsError, match=r"missing\.h5"):
         export(CARD, "openvino", tmp_path / "a.xml", file=tmp_path / "missing.h5")
     with pytest.raises(WeightsError, match="does not fit"):
-        export(networks.NETWORKS["mobilenet"], "keras", tmp_path / "a.keras", file=weight_file)
+        export(NETWORKS["mobilenet"], "keras", tmp_path / "a.keras", file=weight_file)
     assert not list(tmp_path.glob("*a.*"))
     assert not list(tmp_path.glob(".exporting-*"))
 

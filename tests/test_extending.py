@@ -19,9 +19,9 @@ from topfive import Classifier, evaluating, extending, labels, lessons, network_
 from topfive.collecting import Listener
 from topfive.errors import UsageError
 from topfive.extending import Extended, extend
+from topfive.find import find_network
 from topfive.lessons import OLD
-from topfive.network_folders import find_network
-from topfive.networks import DEFAULT_NETWORK
+from topfive.published import DEFAULT_NETWORK
 from topfive.results import Failure
 
 LABELS = labels.load("imagenet")

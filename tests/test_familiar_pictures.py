@@ -12,7 +12,8 @@ from tests import taught
 from topfive import familiar_pictures, lessons, network_folders
 from topfive.ground_truth import GroundTruth
 from topfive.lessons import OLD, Lessons
-from topfive.networks import NETWORKS, Network
+from topfive.networks import Network
+from topfive.published import NETWORKS
 
 PUBLISHED = NETWORKS["efficientnet_lite0"]
 

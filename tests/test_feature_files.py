@@ -22,8 +22,9 @@ from topfive import Classifier, feature_files, feature_formats, features, memory
 from topfive.errors import MissingExtraError, OutputError, UsageError
 from topfive.feature_files import FORMATS
 from topfive.feature_formats import Block, Entry, Origin
-from topfive.networks import FILTERS, FITS, NETWORKS, RECIPES, choose_recipe
+from topfive.networks import FILTERS, FITS, RECIPES, choose_recipe
 from topfive.preparation import Response
+from topfive.published import NETWORKS
 from topfive.results import Failure
 from topfive.sources import Source
 from topfive.version import __version__

@@ -24,7 +24,8 @@ from tests import pictures
 from tests.photographs import PHOTOGRAPHS, variations
 from topfive import images
 from topfive.errors import PictureError
-from topfive.networks import FILTERS, FITS, NETWORKS, Recipe, choose_recipe
+from topfive.networks import FILTERS, FITS, Recipe, choose_recipe
+from topfive.published import NETWORKS
 
 # The tolerance that is stated at `images.DRAFT`, in levels of 255.
 MEAN, MOST = 0.7, 10

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from tests import fakes
 from topfive import convert, keras_models, weight_formats, weight_loading
 from topfive.errors import WeightsError
-from topfive.networks import NETWORKS, Network
+from topfive.networks import Network
+from topfive.published import NETWORKS
 from topfive.weight_formats import HDF5_MAGIC, ZIP_MAGIC
 
 SQUEEZENET = NETWORKS["squeezenet"]

@@ -9,7 +9,7 @@ import numpy as np
 from tests.test_network_folders import write
 from topfive import labels
 from topfive.labels import Label
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 
 IMAGENET = labels.load("imagenet")
 

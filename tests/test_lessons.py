@@ -16,7 +16,7 @@ import pytest
 from topfive import heads, lessons, network_folders
 from topfive.errors import UsageError
 from topfive.lessons import OLD, Lessons
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 
 
 def some(count: int = 4) -> Lessons:

@@ -21,8 +21,10 @@ from tests.conftest import ROOT
 from topfive import heads, network_folders, weights
 from topfive.errors import OutputError, UnknownNetworkError, UsageError, WeightsError
 from topfive.files import checksum_of
-from topfive.network_folders import CARD, find_network
-from topfive.networks import NETWORKS, Network
+from topfive.find import find_network
+from topfive.network_folders import CARD
+from topfive.networks import Network
+from topfive.published import NETWORKS
 
 BACKBONE = NETWORKS["squeezenet"]
 # Writes another network to a folder, and is killed before the n-th file gets its place.

@@ -15,7 +15,7 @@ from tests.photographs import PHOTOGRAPHS
 from topfive import Classifier, classify, find_network
 from topfive.cli import main
 from topfive.errors import UnknownNetworkError
-from topfive.networks import DEFAULT_NETWORK, NETWORKS
+from topfive.published import DEFAULT_NETWORK, NETWORKS
 
 EXAMPLE = ROOT / "examples" / "soccer_ball.jpg"
 SAID = {"cat": "tiger_cat", "coffee": "espresso", "camera": "tripod", "motorcycle": "moped",

@@ -16,7 +16,7 @@ from tests import fakes
 from topfive import buckets, parcels
 from topfive.archives import Member, ZipMember
 from topfive.errors import PictureError
-from topfive.network_folders import find_network
+from topfive.find import find_network
 from topfive.sources import MAX_PIXELS, Source
 
 RECIPE = find_network("squeezenet").recipe

@@ -15,8 +15,9 @@ from PIL import Image
 from tests import pictures
 from topfive import images, preparation
 from topfive.errors import PictureError
-from topfive.networks import NETWORKS, Recipe, choose_recipe
+from topfive.networks import Recipe, choose_recipe
 from topfive.preparation import Prepared
+from topfive.published import NETWORKS
 from topfive.sources import MAX_PIXELS, Source, from_object
 
 RECIPE = Recipe("crop", "bicubic", 40)

@@ -28,7 +28,7 @@ from topfive import (
     examples,
     files,
     labels,
-    networks,
+    published,
     quantisation,
     records,
     sources,
@@ -43,8 +43,8 @@ from topfive.errors import (
 from topfive.quantisation import Lowered, Made, lower
 from topfive.results import Failure
 
-CARD = networks.NETWORKS["squeezenet"]
-OTHER = networks.NETWORKS["squeezenet_v1.1"]
+CARD = published.NETWORKS["squeezenet"]
+OTHER = published.NETWORKS["squeezenet_v1.1"]
 TRACE = """
 import pathlib
 pathlib.Path(__file__).with_name("imported").touch()

@@ -10,7 +10,7 @@ import pytest
 
 from topfive import records
 from topfive.errors import OutputError, UsageError
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 
 KEY = ("resnet50", "md5:1")
 

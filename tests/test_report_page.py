@@ -14,7 +14,7 @@ import pytest
 
 from tests import judged
 from topfive import reports
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 from topfive.text import printable
 
 CHROMIUM = "/usr/bin/chromium"

@@ -21,7 +21,7 @@ from tests import judged
 from topfive import reports
 from topfive.errors import MissingExtraError, OutputError, UsageError
 from topfive.evaluations import Comparison, compare
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 from topfive.text import printable
 
 FORMATS = (".html", ".md", ".json")

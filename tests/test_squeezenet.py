@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests import fakes
 from topfive import keras_models, labels, squeezenet
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 
 V1_0, V1_1 = NETWORKS["squeezenet"], NETWORKS["squeezenet_v1.1"]
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests import taught
 from tests.photographs import PHOTOGRAPHS, variations
-from topfive import Classifier, collecting, files, lessons, network_folders, teaching, weights
+from topfive import Classifier, collecting, files, find, lessons, network_folders, teaching, weights
 from topfive.errors import (
     DamagedWeightsError,
     MissingExtraError,
@@ -146,7 +146,7 @@ def test_the_card_says_how_it_was_made(teach: Teach, three: Path, tmp_path: Path
     assert made["versions"]["scikit-learn"]
     # The network's last layer had 1281 numbers for each class, as the head has.
     assert content["parameters"] == 4_694_024 - 1281 * 1000 + 1281 * 3
-    card = network_folders.find_network(str(tmp_path / "shapes"))
+    card = find.find_network(str(tmp_path / "shapes"))
     assert str(card.recipe) == result.recipe
 
 

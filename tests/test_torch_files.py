@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from tests import fakes
 from topfive import torch_files, weight_loading, weights
 from topfive.errors import WeightsError
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 from topfive.torch_files import TORCH_MAGIC
 
 LITE = weights.path(NETWORKS["efficientnet_lite0"])

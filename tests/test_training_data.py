@@ -13,7 +13,7 @@ from PIL import Image
 from tests import shapes
 from topfive import training_data
 from topfive.errors import UsageError
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 from topfive.training_data import Data
 
 RECIPE = NETWORKS["squeezenet"].recipe

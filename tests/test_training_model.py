@@ -11,7 +11,7 @@ import pytest
 
 from tests import fakes
 from topfive import engine_keras, keras_models, training_model
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 from topfive.training_options import ALL, Options
 
 OPTIONS = Options().resolved()

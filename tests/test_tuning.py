@@ -29,7 +29,7 @@ from topfive import (
 )
 from topfive.engine_keras import BACKENDS
 from topfive.errors import MissingExtraError, UsageError
-from topfive.networks import NETWORKS
+from topfive.published import NETWORKS
 from topfive.results import Classification
 from topfive.training_options import Options
 from topfive.tuning import tune

@@ -21,7 +21,8 @@ import pytest
 from tests.loopback import Page, Server, serving
 from topfive import direct_graphs, downloads, files, weights
 from topfive.errors import DownloadError, WeightsError
-from topfive.networks import NETWORKS, Network, PackagedFile, Taught, WeightFile
+from topfive.networks import Network, PackagedFile, Taught, WeightFile
+from topfive.published import NETWORKS
 
 BODY = weights.HDF5_MAGIC + np.random.default_rng(5).bytes(1_500_000)
 MD5 = "md5:" + hashlib.md5(BODY).hexdigest()  # noqa: S324

@@ -18,8 +18,9 @@ from PIL import Image
 from tests import pictures
 from topfive import images, pixels, preparation
 from topfive.errors import PictureError
-from topfive.networks import NETWORKS, choose_recipe
+from topfive.networks import choose_recipe
 from topfive.pixels import to_8_bits, windowed
+from topfive.published import NETWORKS
 
 WINDOW = (-160.0, 240.0)
 COLOURS = pictures.colours()

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from topfive.errors import PictureError, TopfiveError, UsageError, WeightsError
     from topfive.evaluating import evaluate
     from topfive.evaluations import Comparison, Evaluation
+    from topfive.find import find_network
     from topfive.journal import Summary
-    from topfive.network_folders import find_network
-    from topfive.networks import NETWORKS, Network
+    from topfive.networks import Network
+    from topfive.published import NETWORKS
     from topfive.results import Classification, Failure, Prediction, Row
     from topfive.runs import Listener
     from topfive.sources import Source
@@ -35,7 +36,6 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 # Imported at first use: `topfive --help` needs none of them.
 _HOMES = {
-    "Listener": "runs",
     "Placement": "batches",
     "batch": "batches",
     "Classifier": "classifier",
@@ -47,14 +47,15 @@ _HOMES = {
     "evaluate": "evaluating",
     "Comparison": "evaluations",
     "Evaluation": "evaluations",
+    "find_network": "find",
     "Summary": "journal",
-    "NETWORKS": "networks",
     "Network": "networks",
-    "find_network": "network_folders",
+    "NETWORKS": "published",
     "Classification": "results",
     "Failure": "results",
     "Prediction": "results",
     "Row": "results",
+    "Listener": "runs",
     "Source": "sources",
     "Teaching": "teaching",
     "teach": "teaching",

@@ -22,8 +22,8 @@ from topfive import (
 )
 from topfive.classifier import Classifier
 from topfive.errors import UsageError
+from topfive.find import find_network
 from topfive.journal import Journal, Summary
-from topfive.network_folders import find_network
 from topfive.networks import Network
 from topfive.placing import WAYS, Placer
 from topfive.runs import Listener, Run

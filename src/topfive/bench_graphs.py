@@ -21,7 +21,8 @@ import numpy as np
 
 from topfive import arithmetic, blobs, convert, devices, engine_keras, records, weights
 from topfive.errors import EngineError, UsageError, WeightsError
-from topfive.network_folders import check_weights, find_network
+from topfive.find import find_network
+from topfive.network_folders import check_weights
 from topfive.networks import PRECISIONS, Network, check_choice
 from topfive.processes import ChildError, ask, serve, skip_openvino_converter
 

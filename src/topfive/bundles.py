@@ -22,7 +22,8 @@ from typing import BinaryIO
 from topfive import labels, weights
 from topfive.errors import WeightsError
 from topfive.files import checksum_of
-from topfive.networks import NETWORKS, Network
+from topfive.networks import Network
+from topfive.published import NETWORKS
 from topfive.version import __version__
 
 FORMAT = "topfive bundle 1"

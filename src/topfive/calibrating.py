@@ -16,9 +16,9 @@ from topfive.calibration import METHODS, REJECT_SCORES, TEMPERATURES, Calibratio
 from topfive.classifier import Classifier
 from topfive.errors import EngineError
 from topfive.evaluating import Listener
+from topfive.find import find_network
 from topfive.fitting import COVERAGES, REJECT_RATE, Sets
 from topfive.metrics import Measure
-from topfive.network_folders import find_network
 from topfive.networks import Network
 from topfive.results import Failure
 from topfive.sources import Source

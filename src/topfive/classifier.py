@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from topfive import engine_keras, engine_openvino, labels, pipeline, preparation, sources, weights
 from topfive.calibration import Calibration, find
 from topfive.errors import PictureError, UsageError
+from topfive.find import find_network
 from topfive.interpretation import Interpreter
-from topfive.network_folders import check_weights, find_network
+from topfive.network_folders import check_weights
 from topfive.networks import PRECISIONS, Network, check_choice, choose_recipe
 from topfive.preparation import Known, Prepared, Response
 from topfive.results import Classification, Failure, Row

@@ -14,8 +14,10 @@ from topfive import devices, labels, preparation, solo, sources
 from topfive import weights as weight_files
 from topfive.classifier import ENGINES
 from topfive.errors import PictureError, UsageError, WeightsError
-from topfive.network_folders import check_weights, find_network
-from topfive.networks import NETWORKS, PRECISIONS, Network, Recipe, check_choice, choose_recipe
+from topfive.find import find_network
+from topfive.network_folders import check_weights
+from topfive.networks import PRECISIONS, Network, Recipe, check_choice, choose_recipe
+from topfive.published import NETWORKS
 from topfive.results import Failure, Prediction
 
 if TYPE_CHECKING:

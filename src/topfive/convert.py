@@ -20,7 +20,7 @@ from topfive import (
     blobs,
     engine_keras,
     files,
-    network_folders,
+    find,
     networks,
     proofs,
     records,
@@ -170,7 +170,7 @@ def keras_answers(model: Any, pictures: NDArray[np.uint8]) -> proofs.Answers:
 
 def answer(request: dict[str, Any]) -> None:
     """Do what `engine_openvino` asks for."""
-    network = network_folders.find_network(request["network"])
+    network = find.find_network(request["network"])
     target = blobs.Target(**{**request["target"], "graph": tuple(request["target"]["graph"])})
     folder = request["graph"] and Path(request["graph"])
     blob = Path(request["blob"])

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from topfive import (
     corrections,
+    find,
     metrics,
     network_folders,
     offsets,
@@ -119,7 +120,7 @@ def history(folder: str | os.PathLike[str]) -> History:
 
 
 def _find(folder: str | os.PathLike[str]) -> tuple[Path, Taught]:
-    network = network_folders.find_network(os.fsdecode(folder))
+    network = find.find_network(os.fsdecode(folder))
     if network.taught is None:
         raise UsageError(f"{network.name} is a published network; only taught ones are corrected")
     return Path(network.taught.folder), network.taught

@@ -18,10 +18,10 @@ from topfive import familiar_pictures, ground_truth, labels, metrics
 from topfive.classifier import Classifier
 from topfive.errors import EngineError, UsageError
 from topfive.evaluations import BEST, Comparison, Evaluation, Judgement, compare
+from topfive.find import find_network
 from topfive.ground_truth import GroundTruth
 from topfive.labels import top_predictions
 from topfive.memory import peak, reset_peak
-from topfive.network_folders import find_network
 from topfive.networks import Network
 from topfive.results import Failure
 from topfive.sources import Source

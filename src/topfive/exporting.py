@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from topfive import engine_keras, files, network_folders, proofs
+from topfive import engine_keras, files, find, proofs
 from topfive.errors import DamagedWeightsError, EngineError
 from topfive.export_formats import DESCRIPTION, FORMATS, Format, Opened
 from topfive.networks import Network
@@ -71,7 +71,7 @@ def answer(request: dict[str, str]) -> dict[str, str]:
     """Do what `spawn` asks for."""
     # From here all names are plain, whatever the user's folders are called.
     os.chdir(request["folder"])
-    network, format = network_folders.find_network(request["network"]), FORMATS[request["format"]]
+    network, format = find.find_network(request["network"]), FORMATS[request["format"]]
     if request["task"] == "write":
         write(format, network, Path(request["file"]), request["stamp"])
         return {}

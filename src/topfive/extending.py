@@ -27,8 +27,8 @@ from topfive.accuracies import told
 from topfive.collecting import Listener
 from topfive.correction_results import fitted
 from topfive.errors import UsageError
+from topfive.find import find_network
 from topfive.lessons import OLD
-from topfive.network_folders import find_network
 from topfive.networks import Network
 from topfive.offsets import Outcome
 from topfive.processes import Background

@@ -15,7 +15,8 @@ from pathlib import Path
 from topfive import buckets, labels, lessons, network_folders
 from topfive.errors import UsageError
 from topfive.ground_truth import GroundTruth
-from topfive.networks import Network, find_published
+from topfive.networks import Network
+from topfive.published import find_published
 
 IMAGENET = "imagenet"
 TRAINED = ("tune", "train")  # what kept no lessons, but the name of its folder

@@ -20,7 +20,7 @@ from topfive.classifier import Classifier
 from topfive.errors import UsageError
 from topfive.exports import working
 from topfive.feature_formats import Block, Entry, Origin
-from topfive.network_folders import find_network
+from topfive.find import find_network
 from topfive.results import Failure
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from topfive.errors import UsageError
-from topfive.networks import Network, find_published
+from topfive.networks import Network
+from topfive.published import find_published
 from topfive.results import Prediction
 
 if TYPE_CHECKING:

@@ -12,16 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from topfive.errors import UsageError
-from topfive.networks import (
-    FILTERS,
-    FITS,
-    NETWORKS,
-    Network,
-    Recipe,
-    Taught,
-    WeightFile,
-    check_choice,
-)
+from topfive.networks import FILTERS, FITS, Network, Recipe, Taught, WeightFile, check_choice
+from topfive.published import NETWORKS
 
 CARD = "card.json"
 MAX_CLASSES = 100_000

@@ -20,71 +20,21 @@ from pathlib import Path
 from typing import Any
 
 from topfive import network_cards
-from topfive.errors import OutputError, UnknownNetworkError, UsageError, WeightsError
+from topfive.errors import OutputError, UsageError, WeightsError
 from topfive.files import checksum_of
-from topfive.network_cards import CARD, LONGEST, check_classes
-from topfive.networks import (
-    DEFAULT_NETWORK,
-    DEFAULT_VARIABLE,
-    NETWORKS,
-    Network,
-    Recipe,
-    find_published,
-)
+from topfive.network_cards import CARD, check_classes
+from topfive.networks import Network, Recipe
 
 # Some of them are the card's.
 __all__ = [
-    "CARD", "check_classes", "check_target", "check_weights", "find_network", "head_file", "read",
-    "read_card", "recipe_of", "write",
+    "CARD", "check_classes", "check_target", "check_weights", "head_file", "read", "read_card",
+    "recipe_of", "write",
 ]  # fmt: skip
 
 VERSION = 1
 MAX_CARD = 16 * 1024**2  # bytes
 WORK, LOCK = ".writing-", ".lock"  # folders of what is being written, and what tells that
 WRITTEN = re.compile(r"[a-z_]+-[0-9a-f]{12}\.[a-z0-9.]+")  # the files that go with a card
-
-
-def find_network(name: str | Network | None = None) -> Network:
-    """Return the card of a published network by its name, or of a taught one by its folder; the
-    default network's for None, and a card itself.
-
-    What has a `/` in it is a folder, also where a published network is called so.
-
-    Raises:
-        UnknownNetworkError: there is neither.
-        UsageError: the folder's card is damaged.
-    """
-    if isinstance(name, Network):
-        return name
-    if name is None:
-        return _default()
-    is_path = "/" in name or os.sep in name
-    try:
-        if not is_path:
-            return find_published(name)
-    except UnknownNetworkError:
-        if not os.path.isdir(name):  # noqa: PTH112, Path's refuses names that are too long
-            raise
-    if os.path.lexists(os.path.join(name, CARD)):  # noqa: PTH118
-        return read(Path(name))
-    shown = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in name)
-    if os.path.isdir(name):  # noqa: PTH112
-        why = f"holds no network: there is no {CARD} in it (topfive teach makes one)"
-    elif os.path.lexists(name):
-        why = "is a file; expected the folder of a taught network"
-    else:
-        why = "is no folder that is there; expected that of a taught network, or a name"
-    raise UnknownNetworkError(f"{shown[:LONGEST]} {why}")
-
-
-def _default() -> Network:
-    chosen = os.environ.get(DEFAULT_VARIABLE)
-    if not chosen:
-        return NETWORKS[DEFAULT_NETWORK]
-    try:
-        return find_network(chosen)
-    except UsageError as error:
-        raise type(error)(f"{DEFAULT_VARIABLE}, which names the default: {error}") from error
 
 
 def read(folder: Path) -> Network:

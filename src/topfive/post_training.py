@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive import blobs, convert, devices, network_folders, networks, records
+from topfive import blobs, convert, devices, find, networks, records
 from topfive.errors import (
     MissingExtraError,
 )
@@ -137,7 +137,7 @@ def check_installed() -> None:
 def answer(request: dict[str, Any]) -> None:
     """Do what `quantisation` asks for."""
     quantise(
-        network_folders.find_network(request["network"]),
+        find.find_network(request["network"]),
         Path(request["file"]),
         request["checksum"],
         np.load(request["pictures"], allow_pickle=False),

@@ -27,7 +27,7 @@ from topfive.class_names import ClassNames, is_number
 from topfive.collecting import Listener
 from topfive.corrections import Change, changed
 from topfive.errors import EngineError, UsageError, WeightsError
-from topfive.networks import find_published
+from topfive.published import find_published
 from topfive.pupils import OLD_CLASS, Lesson, Pupil
 from topfive.results import Failure
 from topfive.sources import Source

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from topfive import direct_graphs, proofs
 from topfive.errors import TopfiveError
-from topfive.networks import DEFAULT_NETWORK, NETWORKS
 from topfive.processes import skip_openvino_converter
+from topfive.published import DEFAULT_NETWORK, NETWORKS
 
 NETWORK = NETWORKS[DEFAULT_NETWORK]
 TOLERANCE = 1e-4

@@ -18,7 +18,7 @@ from topfive import blobs, files, memory, processes, records, weights
 from topfive.classifier import ENGINES
 from topfive.engine_keras import Run
 from topfive.errors import EngineError
-from topfive.network_folders import find_network
+from topfive.find import find_network
 from topfive.networks import Network
 from topfive.processes import ChildError
 

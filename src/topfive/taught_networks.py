@@ -18,9 +18,10 @@ from topfive import heads, labels, lessons, network_cards, network_folders, weig
 from topfive.classifier import Classifier
 from topfive.errors import DamagedWeightsError, UnknownNetworkError, UsageError
 from topfive.files import checksum_of
+from topfive.find import find_network
 from topfive.lessons import Lessons
-from topfive.network_folders import find_network
-from topfive.networks import Network, find_published
+from topfive.networks import Network
+from topfive.published import find_published
 
 # A file of a network's folder: its ending, and what writes it.
 Part = tuple[str, Callable[[Path], None]]

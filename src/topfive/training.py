@@ -17,8 +17,8 @@ from topfive import (
     checkpoints,
     engine_keras,
     files,
+    find,
     heads,
-    network_folders,
     training_data,
     training_model,
 )
@@ -47,7 +47,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
 def _train(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     options, backend = Options(**request["options"]), request["backend"]
-    network = network_folders.find_network(request["network"])
+    network = find.find_network(request["network"])
     weights = request["weights"] and Path(request["weights"])
     window = request["recipe"]["window"]
     recipe = Recipe(**{**request["recipe"], "window": window and tuple(window)})

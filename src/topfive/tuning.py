@@ -25,8 +25,9 @@ from topfive import weights as weight_files
 from topfive.engine_keras import BACKENDS
 from topfive.errors import EngineError, MissingExtraError, UsageError
 from topfive.files import checksum_of
+from topfive.find import find_network
 from topfive.metrics import Confusion, Measure
-from topfive.network_folders import CARD, find_network
+from topfive.network_folders import CARD
 from topfive.networks import Network, check_choice, choose_recipe
 from topfive.processes import ChildError, listen
 from topfive.training_options import Options

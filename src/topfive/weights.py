@@ -19,7 +19,8 @@ from pathlib import Path
 from topfive import downloads, files
 from topfive.errors import DownloadError, WeightsError
 from topfive.files import checksum_of
-from topfive.networks import DEFAULT_NETWORK, NETWORKS, Network, PackagedFile
+from topfive.networks import Network, PackagedFile
+from topfive.published import DEFAULT_NETWORK, NETWORKS
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 

@@ -76,7 +76,7 @@ def batch(
         )
     from topfive import batches, sources
     from topfive.batches import Placement
-    from topfive.network_folders import find_network
+    from topfive.find import find_network
     from topfive.progress import show_pictures
     from topfive.runs import Listener
     from topfive.text import printable

@@ -56,9 +56,9 @@ def classify(
     if not arguments:
         raise click.UsageError("name a picture, a folder, an address, or - for standard input")
     if chosen["backend"] == "openvino" and chosen["precision"] != "int8":
-        from topfive import blobs, network_folders
+        from topfive import blobs, find
 
-        card = network_folders.find_network(chosen["network"])
+        card = find.find_network(chosen["network"])
         device = (chosen["device"] or blobs.DEFAULT_DEVICE).upper()
         target = blobs.Target(device, precision=chosen["precision"])
         blobs.read_ahead(card, chosen["weights"], target)

@@ -38,7 +38,7 @@ def export(
     saved_model need the extra topfive[export].
     """
     from topfive import exports
-    from topfive.network_folders import find_network
+    from topfive.find import find_network
     from topfive.networks import choose_recipe
     from topfive.text import printable
 

@@ -35,8 +35,8 @@ def networks(names: tuple[str, ...], format: str) -> int:
     path. "here" says "file" where the weights are on this machine, and "compiled" where the
     next start is fast. Below stands what `topfive quantize` and `topfive calibrate` measured.
     """
-    from topfive.network_folders import find_network
-    from topfive.networks import NETWORKS
+    from topfive.find import find_network
+    from topfive.published import NETWORKS
 
     chosen = tuple(dict.fromkeys(map(find_network, names))) or tuple(
         sorted(NETWORKS.values(), key=lambda card: not _here(card)["downloaded"])

@@ -69,7 +69,7 @@ def quantize(
     known, its top-5 accuracy is at most 1 point lower. 8 bits need the extra topfive[int8].
     """
     from topfive import quantisation
-    from topfive.network_folders import find_network
+    from topfive.find import find_network
     from topfive.networks import choose_recipe
 
     return_memory()

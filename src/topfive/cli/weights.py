@@ -49,7 +49,7 @@ def list_(format_: str) -> None:
     One that is here has the published hash (ok) or, where its publisher gives none, that of
     the file that came first (pinned), or is damaged.
     """
-    from topfive.networks import NETWORKS
+    from topfive.published import NETWORKS
     from topfive.weights import folder
 
     rows = [_row(network) for network in NETWORKS.values()]
@@ -93,7 +93,7 @@ def verify(names: tuple[str, ...]) -> int:
     Ends with status 3 if one is damaged, or is named and not here.
     """
     from topfive import weights
-    from topfive.networks import NETWORKS
+    from topfive.published import NETWORKS
 
     status = 0
     chosen = _find(names) or [card for card in NETWORKS.values() if weights.path(card).is_file()]
@@ -178,7 +178,7 @@ def _find(names: tuple[str, ...]) -> list[Network]:
             a published one.
     """
     from topfive.errors import UsageError
-    from topfive.network_folders import find_network
+    from topfive.find import find_network
     from topfive.text import printable
 
     found = list(dict.fromkeys(find_network(name) for name in names))
