@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from benchmarks.folder_pictures import first
 from benchmarks.folder_sides import command_line, print_stages
 from benchmarks.weight_files import own_file
-from topfive import engine_openvino, images, preparation, sources
+from topfive import engine_openvino, images, preparation
 from topfive.engine_keras import Run
 from topfive.find import find_network
 from topfive.networks import Network
+from topfive.source import Source
 
 PICTURES = 160
 Clock = Callable[[], float]
@@ -40,7 +41,7 @@ def measure(
         squares: list[NDArray[np.uint8]] = []
         for file in files[start : start + run.batch]:
             begin = clock()
-            content = sources.Source(str(file), file).read()
+            content = Source(str(file), file).read()
             hashlib.sha256(content).hexdigest()
             picture, _ = preparation.decode(content, network.recipe, images.MAX_PIXELS, side)
             decoded = clock()

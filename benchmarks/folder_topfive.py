@@ -16,15 +16,16 @@ from benchmarks.folder_sides import Answer, Window, command_line, print_answers
 from benchmarks.weight_files import own_file
 from topfive import Classification, Classifier, sources
 from topfive.find import find_network
+from topfive.source import Source
 
 
-def endless(folder: Path) -> Iterator[sources.Source]:
+def endless(folder: Path) -> Iterator[Source]:
     """Yield the folder's files, and again."""
     while True:
         yield from sources.read([str(folder)])
 
 
-def classify(classifier: Classifier, found: Iterable[Path | sources.Source]) -> Iterator[Answer]:
+def classify(classifier: Classifier, found: Iterable[Path | Source]) -> Iterator[Answer]:
     """Yield the first class of each picture; none may be bad."""
     for source, row in classifier.rows(found):
         if not isinstance(row.result, Classification):

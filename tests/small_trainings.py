@@ -16,7 +16,7 @@ from topfive import engine_keras, training_loop, training_model
 from topfive.checkpoints import Checkpoint
 from topfive.preparation import Prepared
 from topfive.published import NETWORKS
-from topfive.sources import Source
+from topfive.source import Source
 from topfive.training_data import Data, Pictures
 from topfive.training_loop import Training
 from topfive.training_options import Options

@@ -15,6 +15,7 @@ import pytest
 from tests import bucket_server
 from topfive import buckets, sources
 from topfive.errors import MissingExtraError
+from topfive.source import from_object
 
 pytest.importorskip("fsspec")
 
@@ -150,7 +151,7 @@ def test_a_missing_package_names_the_command(monkeypatch: pytest.MonkeyPatch) ->
     buckets._connect.cache_clear()
     for reading in (
         lambda: next(sources.read(["s3://photos/a.jpg"])),
-        lambda: sources.from_object("gs://photos/a.jpg").read(),
+        lambda: from_object("gs://photos/a.jpg").read(),
     ):
         with pytest.raises(MissingExtraError, match=r"pip install 'topfive\[buckets\]'"):
             reading()

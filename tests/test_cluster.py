@@ -23,7 +23,7 @@ from tests import fakes
 from tests.conftest import ROOT
 from topfive import Classifier, archives, cluster
 from topfive.errors import EngineError, MissingExtraError, UsageError
-from topfive.sources import Source
+from topfive.source import Source
 
 NETWORK = "squeezenet_v1.1"
 BLOCK = 4

@@ -21,7 +21,8 @@ from topfive import archives, dicom, images, preparation
 from topfive.errors import PictureError
 from topfive.networks import choose_recipe
 from topfive.published import NETWORKS
-from topfive.sources import MAX_PIXELS, from_object, read
+from topfive.source import MAX_PIXELS, from_object
+from topfive.sources import read
 
 pytest.importorskip("pydicom", reason="needs pydicom: pip install 'topfive[dicom]'")
 

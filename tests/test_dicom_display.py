@@ -18,7 +18,7 @@ from topfive import Classifier, contact_sheets, dicom_display, images, pixels, p
 from topfive.errors import PictureError
 from topfive.networks import choose_recipe
 from topfive.published import NETWORKS
-from topfive.sources import MAX_PIXELS
+from topfive.source import MAX_PIXELS
 
 pytest.importorskip("pydicom", reason="needs pydicom: pip install 'topfive[dicom]'")
 

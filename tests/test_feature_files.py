@@ -26,7 +26,7 @@ from topfive.networks import FILTERS, FITS, RECIPES, choose_recipe
 from topfive.preparation import Response
 from topfive.published import NETWORKS
 from topfive.results import Failure
-from topfive.sources import Source
+from topfive.source import Source
 from topfive.version import __version__
 
 ODD = 'a "quoted", odd\nname \udcff.jpg'

@@ -23,7 +23,7 @@ from topfive import Classifier, blobs, features, records, weights
 from topfive.features import Features
 from topfive.preparation import Response
 from topfive.results import Failure
-from topfive.sources import Source
+from topfive.source import Source
 
 RUN = """
 import sys

@@ -17,7 +17,7 @@ from topfive import buckets, parcels
 from topfive.archives import Member, ZipMember
 from topfive.errors import PictureError
 from topfive.find import find_network
-from topfive.sources import MAX_PIXELS, Source
+from topfive.source import MAX_PIXELS, Source
 
 RECIPE = find_network("squeezenet").recipe
 

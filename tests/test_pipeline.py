@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from topfive import pipeline
 from topfive.preparation import Prepared, Response
 from topfive.results import Failure
-from topfive.sources import Source
+from topfive.source import Source
 
 SQUARE = np.zeros((1, 1, 3), np.uint8)
 PATIENCE = 20  # seconds, after which something hangs

@@ -20,7 +20,7 @@ from topfive import hierarchy, labels, places, placing
 from topfive.errors import OutputError, PictureError, UsageError
 from topfive.journal import Journal
 from topfive.placing import Placer
-from topfive.sources import Source
+from topfive.source import Source
 
 LABELS = labels.load("imagenet")
 NODES = hierarchy.load(LABELS)

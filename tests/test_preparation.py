@@ -18,7 +18,7 @@ from topfive.errors import PictureError
 from topfive.networks import Recipe, choose_recipe
 from topfive.preparation import Prepared
 from topfive.published import NETWORKS
-from topfive.sources import MAX_PIXELS, Source, from_object
+from topfive.source import MAX_PIXELS, Source, from_object
 
 RECIPE = Recipe("crop", "bicubic", 40)
 PNG = pictures.encode(pictures.colours(), "PNG")

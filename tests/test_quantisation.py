@@ -42,6 +42,7 @@ from topfive.errors import (
 )
 from topfive.quantisation import Lowered, Made, lower
 from topfive.results import Failure
+from topfive.source import MAX_PIXELS, Source
 
 CARD = published.NETWORKS["squeezenet"]
 OTHER = published.NETWORKS["squeezenet_v1.1"]
@@ -130,14 +131,12 @@ def wrong(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return found
 
 
-def found(*names: str) -> Iterator[tuple[sources.Source, None]]:
+def found(*names: str) -> Iterator[tuple[Source, None]]:
     return ((source, None) for source in sources.read(names, recursive=True))
 
 
 def collect(*names: str, limit: int = 1000, heard: Heard | None = None) -> list[examples.Example]:
-    return examples.collect(
-        found(*names), OTHER, OTHER.recipe, limit, sources.MAX_PIXELS, heard or Heard()
-    )
+    return examples.collect(found(*names), OTHER, OTHER.recipe, limit, MAX_PIXELS, heard or Heard())
 
 
 # --- the real network, on real photographs ---

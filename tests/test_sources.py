@@ -22,7 +22,8 @@ from PIL import Image
 from tests import pictures
 from topfive import sources
 from topfive.errors import PictureError, UsageError
-from topfive.sources import Source, from_object, read, read_names
+from topfive.source import MAX_BYTES, Source, from_object
+from topfive.sources import read, read_names
 
 DATA = pictures.encode(pictures.colours(), "PNG")
 
@@ -218,7 +219,7 @@ def test_what_may_not_be_read_is_a_failure_with_the_reason(unprivileged: Path) -
 
 def test_an_over_long_file_is_refused_unread(tmp_path: Path) -> None:
     with (tmp_path / "long.jpg").open("wb") as file:
-        file.truncate(sources.MAX_BYTES + 1)  # a hole: no disk, no memory
+        file.truncate(MAX_BYTES + 1)  # a hole: no disk, no memory
     start = time.perf_counter()
     error = only_failure(str(tmp_path / "long.jpg"))
     assert error.kind == "too-large"
@@ -245,7 +246,7 @@ def test_a_broken_or_endless_standard_input_is_a_failure(
     with open(reader, "rb") as pipe:  # noqa: PTH123  there is no path
         monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=pipe))
         assert from_object("-").read() == b""
-    monkeypatch.setattr(sources, "MAX_BYTES", 1000)
+    monkeypatch.setattr("topfive.source.MAX_BYTES", 1000)
     with Path("/dev/zero").open("rb") as endless:
         monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=endless))
         assert only_failure("-").kind == "too-large"
@@ -299,7 +300,7 @@ def test_an_address_that_fails_is_a_failure_that_says_why(
     assert "404" in str(only_failure(f"{server}/missing"))
     assert only_failure(f"{server}/missing").kind == "download"
     assert only_failure(f"{server}/cut").kind == "download"
-    monkeypatch.setattr(sources, "MAX_BYTES", 10_000)
+    monkeypatch.setattr("topfive.source.MAX_BYTES", 10_000)
     assert "10,000 bytes" in str(only_failure(f"{server}/long"))
 
 

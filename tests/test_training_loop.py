@@ -14,7 +14,7 @@ from topfive import training_loop, training_model
 from topfive.checkpoints import Checkpoint
 from topfive.errors import EngineError
 from topfive.preparation import Prepared
-from topfive.sources import Source
+from topfive.source import Source
 from topfive.training_data import Data, Pictures
 from topfive.training_loop import Training, score
 from topfive.training_options import Options

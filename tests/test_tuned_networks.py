@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from tests import shapes, taught
-from topfive import Classifier, heads, network_folders, sources, training, tuned_networks
+from topfive import Classifier, heads, network_folders, training, tuned_networks
 from topfive.errors import EngineError, UsageError
 from topfive.networks import Network
+from topfive.source import from_object
 from topfive.training_options import Options
 
 TRUTHS = [0, 0, 1, 1, 2, 2, 3, 3]
@@ -25,7 +26,7 @@ def work(tmp_path: Path, weight_file: Path, squeezenet: Classifier) -> Path:
     folder.mkdir(parents=True)
     shapes.write(tmp_path / "shapes", 2)
     taught.write_body(weight_file, folder / training.BODY)
-    found = squeezenet.responses(map(sources.from_object, names(tmp_path)), output="features")
+    found = squeezenet.responses(map(from_object, names(tmp_path)), output="features")
     features = np.stack([np.asarray(response.values) for _, response in found])
     heads.write(taught.fitted_head(features, TRUTHS, 4), folder / training.HEAD)
     return folder

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from topfive.published import NETWORKS
     from topfive.results import Classification, Failure, Prediction, Row
     from topfive.runs import Listener
-    from topfive.sources import Source
+    from topfive.source import Source
     from topfive.teaching import Teaching, teach
     from topfive.tuning import Tuned, tune
 
@@ -56,7 +56,7 @@ _HOMES = {
     "Prediction": "results",
     "Row": "results",
     "Listener": "runs",
-    "Source": "sources",
+    "Source": "source",
     "Teaching": "teaching",
     "teach": "teaching",
     "Tuned": "tuning",

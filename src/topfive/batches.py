@@ -27,13 +27,13 @@ from topfive.journal import Journal, Summary
 from topfive.networks import Network
 from topfive.placing import WAYS, Placer
 from topfive.runs import Listener, Run
-from topfive.sources import Source
+from topfive.source import Source, from_object
 from topfive.version import __version__
 
 if TYPE_CHECKING:
     from topfive.calibration import Calibration
     from topfive.hierarchy import Node
-    from topfive.sources import Picture
+    from topfive.source import Picture
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def batch(
 
     def find() -> Iterator[Source]:
         if arguments is None:
-            return map(sources.from_object, pictures)
+            return map(from_object, pictures)
         return sources.read(arguments, recursive=True, ordered=ordered, unpack=True)
 
     def rows(found: Iterable[Source]) -> Iterator[tuple[Source, Mapping[str, Any]]]:

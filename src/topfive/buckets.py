@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import glob
 import os
 from collections.abc import Callable, Iterator
@@ -12,10 +11,10 @@ from typing import Any
 
 from topfive import folders
 from topfive.errors import MissingExtraError, OutputError, PictureError
+from topfive.patterns import fits
 
 # The only ones: fsspec knows others that read this machine's files or run code.
 PROTOCOLS = ("s3://", "gs://", "hf://")
-ANY_DEPTH = "**"
 GS_FIELDS = "items(name,size),prefixes,nextPageToken"
 
 
@@ -120,21 +119,11 @@ def _match(system: Any, address: str) -> Iterator[tuple[str, Object]]:
     top, wanted = "/".join(parts[:fixed]) + "/", parts[fixed:]
 
     def leads_on(folder: str) -> bool:
-        return _fits(folder.removeprefix(top).strip("/").split("/"), wanted, begins=True)
+        return fits(folder.removeprefix(top).strip("/").split("/"), wanted, begins=True)
 
     for name, found in _walk(system, top, leads_on):
-        if _fits(name.removeprefix(top).split("/"), wanted):
+        if fits(name.removeprefix(top).split("/"), wanted):
             yield name, found
-
-
-def _fits(parts: list[str], wanted: list[str], begins: bool = False) -> bool:
-    """Whether the parts of a name fit those of a pattern, or begin as such a name may."""
-    if not parts or not wanted:
-        return not parts and (begins == bool(wanted))
-    if wanted[0] == ANY_DEPTH:
-        rest = wanted[1:] or ["*"]
-        return begins or any(_fits(parts[place:], rest) for place in range(len(parts)))
-    return fnmatch.fnmatchcase(parts[0], wanted[0]) and _fits(parts[1:], wanted[1:], begins)
 
 
 def _walk(system: Any, top: str, enters: Callable[[str], bool]) -> Iterator[tuple[str, Object]]:

@@ -21,7 +21,7 @@ from topfive.fitting import COVERAGES, REJECT_RATE, Sets
 from topfive.metrics import Measure
 from topfive.networks import Network
 from topfive.results import Failure
-from topfive.sources import Source
+from topfive.source import Source
 
 FEW = 500  # pictures
 AT_BOUND = 1.01

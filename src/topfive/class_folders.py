@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from topfive import folders, network_folders
 from topfive.errors import PictureError, UsageError
-from topfive.sources import Source
+from topfive.source import Source
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive import engine_keras, engine_openvino, labels, pipeline, preparation, sources, weights
+from topfive import engine_keras, engine_openvino, labels, pipeline, preparation, weights
 from topfive.calibration import Calibration, find
 from topfive.errors import PictureError, UsageError
 from topfive.find import find_network
@@ -20,11 +20,12 @@ from topfive.network_folders import check_weights
 from topfive.networks import PRECISIONS, Network, check_choice, choose_recipe
 from topfive.preparation import Known, Prepared, Response
 from topfive.results import Classification, Failure, Row
+from topfive.source import MAX_PIXELS, from_object
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from topfive.sources import Picture, Source
+    from topfive.source import Picture, Source
 
 # Each loads a network: `load(network, weights file or None, ...) -> Run`.
 ENGINES: dict[str, Callable[..., engine_keras.Run]] = {
@@ -70,7 +71,7 @@ class Classifier:
         filter: str | None = None,
         window: tuple[float, float] | None = None,
         offline: bool = False,
-        max_pixels: int = sources.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
         hierarchy: bool = False,
         ancestors: Sequence[str] = (),
         precision: str = "f32",
@@ -139,7 +140,7 @@ class Classifier:
         from topfive import images
 
         _check_top(top)
-        source = sources.from_object(picture)
+        source = from_object(picture)
         square = images.fit(self.decode(source), self.network.size, self.recipe)
         run = self._run.logits if self._interpret.takes_logits else self._run
         return self._classification(source, run(square[np.newaxis])[0], top)
@@ -150,7 +151,7 @@ class Classifier:
             return self.classify(picture, top)
         except PictureError as error:
             self.wait()  # a run that cannot answer ends before its first result
-            return Failure(sources.from_object(picture).name, error.kind, str(error))
+            return Failure(from_object(picture).name, error.kind, str(error))
 
     def stream(
         self, pictures: Iterable[Picture | Source], top: int = 5
@@ -196,7 +197,7 @@ class Classifier:
         check_choice("output", output, outputs)
         self.wait()
         return pipeline.stream(
-            map(sources.from_object, pictures),
+            map(from_object, pictures),
             partial(self._prepare, known=known),
             partial(pipeline.respond, outputs[output]),
             parallel=self._run.parallel(),
@@ -227,7 +228,7 @@ class Classifier:
 
     def decode(self, picture: Picture | Source) -> Image.Image:
         """Return one picture as the recipe reads it: RGB, upright, or raise a `PictureError`."""
-        content = sources.from_object(picture).read()
+        content = from_object(picture).read()
         return preparation.decode(content, self.recipe, self.max_pixels)[0]
 
 

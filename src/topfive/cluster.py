@@ -20,7 +20,7 @@ from topfive import errors, parcels, ray_session
 from topfive.classifier import Classifier
 from topfive.errors import EngineError, TopfiveError
 from topfive.parcels import Parcel
-from topfive.sources import Source
+from topfive.source import Source
 from topfive.version import __version__
 
 if TYPE_CHECKING:

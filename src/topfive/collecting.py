@@ -17,7 +17,7 @@ from topfive.errors import EngineError
 from topfive.lessons import Lessons
 from topfive.preparation import Response
 from topfive.results import Failure
-from topfive.sources import Source
+from topfive.source import Source
 from topfive.text import named
 
 FEW = 10  # pictures of a class

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from topfive import devices, labels, preparation, solo, sources
+from topfive import devices, labels, preparation, solo
 from topfive import weights as weight_files
 from topfive.classifier import ENGINES
 from topfive.errors import PictureError, UsageError, WeightsError
@@ -19,11 +19,12 @@ from topfive.network_folders import check_weights
 from topfive.networks import PRECISIONS, Network, Recipe, check_choice, choose_recipe
 from topfive.published import NETWORKS
 from topfive.results import Failure, Prediction
+from topfive.source import MAX_PIXELS, from_object
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from topfive.sources import Picture, Source
+    from topfive.source import Picture, Source
 
 THUMBNAIL = (320, 240)  # pixels, of what is kept of a picture
 
@@ -136,7 +137,7 @@ def compare(
     filter: str | None = None,
     window: tuple[float, float] | None = None,
     offline: bool = False,
-    max_pixels: int = sources.MAX_PIXELS,
+    max_pixels: int = MAX_PIXELS,
     progress: Callable[[str], None] = lambda _: None,
 ) -> SideBySide:
     """Return what networks answer to pictures, and what that takes.
@@ -225,7 +226,7 @@ def _read(
     ways = {_decoding(recipe): recipe for recipe in recipes}
     with ExitStack() as stack:
         streams = [stack.enter_context(path.open("wb")) for path in squares]
-        for source in map(sources.from_object, pictures):
+        for source in map(from_object, pictures):
             try:
                 content = source.read()
                 # Few recipes differ in how a picture is decoded: in `tutorial`, in windows.

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from topfive import archives, buckets, sources
 from topfive.errors import PictureError
-from topfive.sources import MAX_PIXELS, Source
+from topfive.source import MAX_PIXELS, Source, from_object
 from topfive.text import printable
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def thumbnails(
     found, members = {}, defaultdict[str, set[str]](set)
     for name in dict.fromkeys(names):
         if buckets.is_address(name):
-            found[name] = _thumbnail(sources.from_object(name), side, max_pixels)
+            found[name] = _thumbnail(from_object(name), side, max_pixels)
         elif archive := _archive(name):
             members[archive].add(name)
         else:

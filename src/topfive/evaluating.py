@@ -24,7 +24,7 @@ from topfive.labels import top_predictions
 from topfive.memory import peak, reset_peak
 from topfive.networks import Network
 from topfive.results import Failure
-from topfive.sources import Source
+from topfive.source import Source
 
 FLATTERS = "the accuracy on such pictures flatters; others give the true one"
 

@@ -21,7 +21,7 @@ from topfive.networks import Network, Recipe
 from topfive.pipeline import READERS
 from topfive.preparation import prepare
 from topfive.results import Failure
-from topfive.sources import Source
+from topfive.source import Source
 
 CALIBRATING = 300  # pictures to make a network with, at most
 LEAST = 20  # for that, and to measure on

@@ -25,7 +25,7 @@ from topfive.results import Failure
 
 if TYPE_CHECKING:
     from topfive.preparation import Response
-    from topfive.sources import Source
+    from topfive.source import Source
 
 # By the suffix: what writes one, what reads one, and whether there is a CSV beside it.
 FORMATS: dict[

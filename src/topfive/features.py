@@ -28,7 +28,7 @@ from topfive.version import __version__
 if TYPE_CHECKING:
     from sqlite3 import Connection, Error
 
-    from topfive.sources import Picture, Source
+    from topfive.source import Picture, Source
 
 LAYOUT = """
 create table if not exists features (

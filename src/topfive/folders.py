@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from topfive.errors import OutputError
+from topfive.patterns import ANY_DEPTH
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
 T = TypeVar("T")
 FEW = 5000  # names that are sorted in memory
-ANY_DEPTH = "**"
 SETTINGS = """
     PRAGMA temp_store = FILE;
     PRAGMA cache_size = -1000;

@@ -12,7 +12,7 @@ from topfive import archives, buckets, folders, lists, sources, truth_files
 from topfive.class_names import WNID, ClassNames, is_number
 from topfive.errors import PictureError, UsageError
 from topfive.labels import Label
-from topfive.sources import Source
+from topfive.source import Source
 from topfive.truth_files import Entry
 
 NO_CLASS = -1  # of what is no picture at all: a folder that cannot be read

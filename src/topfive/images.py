@@ -21,7 +21,7 @@ from topfive.errors import PictureError
 from topfive.formats import MAX_SCANS, count_scans, open_picture
 from topfive.networks import Recipe
 from topfive.pixels import is_deep, to_8_bits, to_rgb
-from topfive.sources import MAX_PIXELS
+from topfive.source import MAX_PIXELS
 
 __all__ = ["MAX_PIXELS", "allow_pixels", "decode", "fit", "from_array", "from_image"]
 

@@ -30,7 +30,7 @@ from topfive.lessons import OLD, Lessons
 from topfive.networks import Network
 from topfive.offsets import Before
 from topfive.results import Failure
-from topfive.sources import Source
+from topfive.source import Source
 from topfive.text import named
 
 

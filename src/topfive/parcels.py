@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from topfive import archives, buckets, preparation, sources
+from topfive import archives, buckets, preparation
 from topfive.errors import PictureError
 from topfive.networks import Recipe
-from topfive.sources import STDIN, Source
+from topfive.source import STDIN, Source, is_url
 
 PATH, ADDRESS, BYTES, ARRAY, ERROR = "path", "address", "bytes", "array", "error"
 PLACES: dict[str, type[Any]] = {
@@ -69,9 +69,7 @@ def _content(source: Source, recipe: Recipe, max_pixels: int) -> tuple[str, byte
         content = source.read()
     if isinstance(content, bytes):
         return BYTES, content
-    if isinstance(content, str) and (
-        not content or sources.is_url(content) or buckets.is_address(content)
-    ):
+    if isinstance(content, str) and (not content or is_url(content) or buckets.is_address(content)):
         return ADDRESS, _encode(content)
     if isinstance(content, (str, os.PathLike)):
         return PATH, _encode(str(Path(content).absolute()))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from topfive.preparation import Found, Prepared, Response
 from topfive.results import Failure
-from topfive.sources import Source
+from topfive.source import Source
 
 # Python's own choice for work that partly waits: for a disk, a server.
 READERS = min(32, (os.cpu_count() or 1) + 4)

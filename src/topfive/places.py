@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import glob
 import os
 import re
@@ -12,12 +11,11 @@ from urllib.parse import unquote
 
 from topfive.errors import UsageError
 from topfive.files import digest
-from topfive.folders import ANY_DEPTH
-from topfive.sources import STDIN, Source
+from topfive.patterns import ANY_DEPTH, ANYTHING, leads_to
+from topfive.source import STDIN, Source
 
 NAME_BYTES = 255  # what file systems allow
 END_BYTES = 25  # more behind a dot is no `.jpeg`
-ANYTHING = ""  # stands for a label, for a file's name
 
 
 def check(folder: Path, arguments: Iterable[str], recursive: bool = True) -> None:
@@ -30,7 +28,7 @@ def check(folder: Path, arguments: Iterable[str], recursive: bool = True) -> Non
     """
     placed = (*folder.resolve().parts, ANYTHING, ANYTHING)
     for argument in arguments:
-        if _leads(_pattern(argument, recursive), placed):
+        if leads_to(_pattern(argument, recursive), placed):
             raise UsageError(
                 f"{folder} is read as a part of {argument}: what is placed there would be "
                 "classified, too; name a folder outside"
@@ -48,23 +46,6 @@ def _pattern(argument: str, recursive: bool) -> tuple[str, ...]:
     magic = next(place for place, part in enumerate(parts) if glob.has_magic(part))
     base = Path(*parts[:magic]).resolve()
     return (*(glob.escape(part) for part in base.parts), *parts[magic:])
-
-
-def _leads(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:
-    """Whether a pattern may match a path; `ANYTHING` is no name that it spells out."""
-    if not pattern or not path:
-        return not pattern and not path
-    part, *rest = pattern
-    if part == ANY_DEPTH:
-        visible = next((n for n, name in enumerate(path) if name.startswith(".")), len(path))
-        return any(_leads(tuple(rest) or ("*",), path[n:]) for n in range(visible + 1))
-    name = path[0]
-    if name == ANYTHING:
-        fits = glob.has_magic(part)
-    else:
-        hidden = name.startswith(".") and not part.startswith(".")
-        fits = fnmatch.fnmatchcase(name, part) and not (hidden and glob.has_magic(part))
-    return fits and _leads(tuple(rest), path[1:])
 
 
 def local_file(source: Source) -> Path | None:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from topfive import sources
 from topfive.errors import PictureError
 from topfive.files import FULL, digest, sync_folder, unwritable
 from topfive.journal import Journal
@@ -31,7 +30,7 @@ from topfive.places import (
     safe_name,
     same,
 )
-from topfive.sources import Source
+from topfive.source import Source, from_object
 
 if TYPE_CHECKING:
     from topfive.hierarchy import Node
@@ -85,7 +84,7 @@ class Placer:
             self._place(number, source, target, row)
 
     def go_on(
-        self, find: Callable[[str], Source] = sources.from_object
+        self, find: Callable[[str], Source] = from_object
     ) -> Iterator[tuple[str, PictureError | None]]:
         """Do what a killed run recorded and did not do wholly; yield each name, and why it
         could not be done. `find` returns the source that has a name."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from topfive.errors import PictureError
 from topfive.networks import Recipe
 from topfive.results import Failure
-from topfive.sources import Source
+from topfive.source import Source
 
 if TYPE_CHECKING:
     from PIL import Image

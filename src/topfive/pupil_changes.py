@@ -30,7 +30,7 @@ from topfive.errors import EngineError, UsageError, WeightsError
 from topfive.published import find_published
 from topfive.pupils import OLD_CLASS, Lesson, Pupil
 from topfive.results import Failure
-from topfive.sources import Source
+from topfive.source import Source
 
 SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 ALIKE = 0.8  # of two names, for one to be taken for the other mistyped

@@ -26,7 +26,6 @@ from topfive import (
     examples,
     post_training,
     records,
-    sources,
     weights,
 )
 from topfive.admission import Measurement
@@ -41,6 +40,7 @@ from topfive.files import checksum_of
 from topfive.network_folders import check_weights
 from topfive.networks import PRECISIONS, Network, Recipe, check_choice
 from topfive.processes import ChildError, ask
+from topfive.source import MAX_PIXELS
 
 LOWER = tuple(name for name in PRECISIONS if name != "f32")
 QUANTISED = "int8"
@@ -93,7 +93,7 @@ def lower(
     file: Path | None = None,
     device: str | None = None,
     offline: bool = False,
-    max_pixels: int = sources.MAX_PIXELS,
+    max_pixels: int = MAX_PIXELS,
     all_layers: bool = False,
     force: bool = False,
     listener: Listener | None = None,

@@ -17,7 +17,7 @@ from topfive.errors import MissingExtraError
 from topfive.evaluations import Comparison, remark
 from topfive.metrics import Measure
 from topfive.report_tables import SHOWN
-from topfive.sources import MAX_PIXELS
+from topfive.source import MAX_PIXELS
 from topfive.version import __version__
 
 if TYPE_CHECKING:

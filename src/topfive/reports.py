@@ -19,7 +19,7 @@ from topfive.metrics import Measure
 from topfive.networks import Network
 from topfive.report_tables import Table
 from topfive.results import Failure
-from topfive.sources import MAX_PIXELS
+from topfive.source import MAX_PIXELS
 from topfive.text import printable
 from topfive.version import __version__
 

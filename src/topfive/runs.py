@@ -13,7 +13,7 @@ from topfive import conditions
 from topfive.errors import PictureError
 from topfive.journal import Journal
 from topfive.placing import Placer
-from topfive.sources import Source, from_object
+from topfive.source import Source, from_object
 
 Find = Callable[[], Iterator[Source]]
 

@@ -17,7 +17,7 @@ from topfive.collecting import FEW, UNEVEN
 from topfive.errors import UsageError
 from topfive.networks import Recipe
 from topfive.preparation import Prepared
-from topfive.sources import Source
+from topfive.source import Source
 from topfive.text import named, printable
 
 MEMORY = 2 << 30  # bytes of squares that are kept; for a moment twice that

@@ -11,12 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from topfive import heads, metrics, network_folders, sources, training
+from topfive import heads, metrics, network_folders, training
 from topfive.classifier import Classifier
 from topfive.errors import EngineError, UsageError
 from topfive.metrics import Measure
 from topfive.networks import Network, Recipe
 from topfive.results import Failure
+from topfive.source import from_object
 from topfive.text import printable
 from topfive.training_options import Options
 
@@ -79,7 +80,7 @@ def proved(
     classifier = Classifier(network, max_pixels=max_pixels)
     truths, answers = found["truths"], found["answers"]
     right = differing = 0
-    responses = classifier.responses(map(sources.from_object, found["held_out"]))
+    responses = classifier.responses(map(from_object, found["held_out"]))
     for truth, known, (source, response) in zip(truths, answers, responses, strict=True):
         if isinstance(response.values, Failure):
             raise UsageError(f"{printable(source.name)} changed or went away: {response.values}")

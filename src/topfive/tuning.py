@@ -17,7 +17,6 @@ from topfive import (
     curves,
     metrics,
     network_folders,
-    sources,
     taught_networks,
     tuned_networks,
 )
@@ -30,6 +29,7 @@ from topfive.metrics import Confusion, Measure
 from topfive.network_folders import CARD
 from topfive.networks import Network, check_choice, choose_recipe
 from topfive.processes import ChildError, listen
+from topfive.source import MAX_PIXELS
 from topfive.training_options import Options
 
 Row = dict[str, Any]
@@ -101,7 +101,7 @@ def tune(
     fit: str | None = None,
     filter: str | None = None,
     window: tuple[float, float] | None = None,
-    max_pixels: int = sources.MAX_PIXELS,
+    max_pixels: int = MAX_PIXELS,
     offline: bool = False,
     force: bool = False,
     restart: bool = False,

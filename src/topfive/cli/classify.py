@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from topfive.classifier import Classifier
     from topfive.outputs import Result
     from topfive.results import Classification
-    from topfive.sources import Source
+    from topfive.source import Source
 
 # The keys of `outputs.FORMATS`, which is not imported for a help page; a test compares them.
 FORMATS = ("text", "json", "jsonl", "csv")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from topfive.features import Features
     from topfive.preparation import Response
     from topfive.progress import Pictures
-    from topfive.sources import Source
+    from topfive.source import Source
 
 
 @click.command()

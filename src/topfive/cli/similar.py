@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from topfive.features import Features
     from topfive.preparation import Response
     from topfive.similarity import Matches, Query, Result
-    from topfive.sources import Source
+    from topfive.source import Source
 
 RECORDED = ("network", "recipe", "fit", "filter", "window", "precision")
 TOGETHER = 32  # pictures that are asked about in one pass over the others
