@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from topfive import Classifier, TopfiveError, annotate
+from topfive import Classifier, TopfiveError, annotate, window
 from topfive.errors import EngineError
 
 parser = argparse.ArgumentParser(description="Print the five best labels, then show the picture.")
@@ -22,6 +22,6 @@ except TopfiveError as error:
     sys.exit(error.exit_status)
 
 try:
-    annotate.show(drawn, "Classification")
+    window.show(drawn, "Classification")
 except EngineError as error:  # no screen: the answer is out all the same
     sys.stderr.write(f"classify_image.py: {error}\n")

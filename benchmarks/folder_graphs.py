@@ -40,11 +40,12 @@ def main() -> None:
     )
     from topfive.find import find_network
     from topfive.networks import choose_recipe
+    from topfive.squares import fit
 
     network = find_network(options.network)
     recipe = choose_recipe(network, "tutorial")
     squares = [
-        images.fit(images.decode(file.read_bytes(), keras=True), network.size, recipe)
+        fit(images.decode(file.read_bytes(), keras=True), network.size, recipe)
         for file in first(options.folder, options.answers or 0)
     ]
     openvino.serialize(arithmetic.product("f32"), options.target / "product.xml")

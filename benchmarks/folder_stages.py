@@ -26,6 +26,7 @@ from topfive.engine_keras import Run
 from topfive.find import find_network
 from topfive.networks import Network
 from topfive.source import Source
+from topfive.squares import draft_side, fit
 
 PICTURES = 160
 Clock = Callable[[], float]
@@ -35,7 +36,7 @@ def measure(
     network: Network, run: Run, files: Sequence[Path], clock: Clock = time.process_time
 ) -> tuple[float, float, float]:
     """Return the seconds that a picture takes in each stage; the files are whole batches."""
-    side = images.draft_side(network.size, network.recipe)
+    side = draft_side(network.size, network.recipe)
     decoding = fitting = computing = 0.0
     for start in range(0, len(files), run.batch):
         squares: list[NDArray[np.uint8]] = []
@@ -45,7 +46,7 @@ def measure(
             hashlib.sha256(content).hexdigest()
             picture, _ = preparation.decode(content, network.recipe, images.MAX_PIXELS, side)
             decoded = clock()
-            squares.append(images.fit(picture, network.size, network.recipe))
+            squares.append(fit(picture, network.size, network.recipe))
             fitted = clock()
             decoding, fitting = decoding + decoded - begin, fitting + fitted - decoded
         begin = clock()

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from tests.photographs import PHOTOGRAPHS
 
-from topfive import images, weights
+from topfive import images, squares, weights
 from topfive.networks import Network
 from topfive.published import NETWORKS
 
@@ -41,7 +41,7 @@ def _answers(network: Network, files: list[Path]) -> dict[str, dict[str, float]]
     told = {}
     with torch.inference_mode():
         for file in sorted(files):
-            square = images.fit(images.decode(file.read_bytes()), network.size, network.recipe)
+            square = squares.fit(images.decode(file.read_bytes()), network.size, network.recipe)
             pixels = (torch.tensor(square.astype(np.float32)) - 127) / 128
             row = model(pixels.permute(2, 0, 1)[None]).softmax(1)[0].numpy()
             best = (-row).argsort()[:BEST]

@@ -17,6 +17,7 @@ from PIL import Image, ImageGrab
 from topfive import annotate
 from topfive.errors import EngineError, PictureError, UsageError
 from topfive.results import Classification, Prediction
+from topfive.window import show
 
 
 def answer(label: str = "soccer_ball") -> Classification:
@@ -132,7 +133,7 @@ def test_a_folder_for_one_picture_is_fine(tmp_path: Path) -> None:
 def test_no_screen_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     with pytest.raises(EngineError, match="cannot show pictures"):
-        annotate.show(Image.new("RGB", (9, 9)), "x")
+        show(Image.new("RGB", (9, 9)), "x")
 
 
 @pytest.mark.parametrize(("key", "goes_on"), [("space", True), ("Escape", False), ("q", False)])
@@ -140,8 +141,8 @@ def test_the_window_shows_the_picture_until_a_key(
     screen: str, tmp_path: Path, key: str, goes_on: bool
 ) -> None:
     code = (
-        "from PIL import Image; from topfive import annotate\n"
-        "print(annotate.show(Image.new('RGB', (5000, 4000), (200, 30, 40)), 'my picture'))"
+        "from PIL import Image; from topfive import window\n"
+        "print(window.show(Image.new('RGB', (5000, 4000), (200, 30, 40)), 'my picture'))"
     )
     environment = {**os.environ, "DISPLAY": screen}
     process = subprocess.Popen(
@@ -167,8 +168,8 @@ def test_the_window_shows_the_picture_until_a_key(
 
 def test_ctrl_c_closes_the_window(screen: str) -> None:
     code = (
-        "from PIL import Image; from topfive import annotate\n"
-        "annotate.show(Image.new('RGB', (50, 40)), 'interrupted picture')"
+        "from PIL import Image; from topfive import window\n"
+        "window.show(Image.new('RGB', (50, 40)), 'interrupted picture')"
     )
     environment = {**os.environ, "DISPLAY": screen}
     process = subprocess.Popen(

@@ -21,7 +21,7 @@ from benchmarks.one_photograph import Comparison, Figure, compare, compare_answe
 from benchmarks.processes import BenchmarkError, Command, Run
 
 from tests.conftest import ROOT
-from topfive import images, keras_models, labels, weights
+from topfive import images, keras_models, labels, squares, weights
 from topfive.find import find_network
 from topfive.networks import WeightFile, choose_recipe
 
@@ -312,7 +312,7 @@ def test_the_tutorials_script_answers_as_the_network_does_and_fetches_nothing(
     recipe = choose_recipe(card, "tutorial")
     picture = images.decode(PICTURE.read_bytes(), keras=recipe.keras_decoding)
     model = keras_models.build(card, Path(ours[1]))
-    batch = images.fit(picture, card.size, recipe)[None]
+    batch = squares.fit(picture, card.size, recipe)[None]
     row = np.asarray(keras.ops.convert_to_numpy(model(batch)[0]))[0]
     names = [label.name for label in labels.load("imagenet")]
     best = enumerate(np.argsort(-row)[:5], 1)

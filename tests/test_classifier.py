@@ -33,8 +33,8 @@ from topfive import (
     UsageError,
     classifier,
     engine_keras,
-    images,
     labels,
+    squares,
 )
 from topfive.engine_keras import Run
 from topfive.errors import EngineError
@@ -271,13 +271,13 @@ def test_only_a_stream_for_throughput_drafts_and_never_the_tutorials_recipe(
     weight_file: Path, warm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[tuple[int, int]] = []
-    fit = images.fit
+    fit = squares.fit
 
     def note(picture: Image.Image, size: int, recipe: Recipe) -> NDArray[np.uint8]:
         sizes.append(picture.size)
         return fit(picture, size, recipe)
 
-    monkeypatch.setattr(images, "fit", note)
+    monkeypatch.setattr("topfive.squares.fit", note)
     exif = Image.Exif()
     exif[0x0112] = 6
     large = pictures.encode(pictures.colours(2400, 1840), "JPEG", exif=exif)
@@ -300,7 +300,7 @@ def test_only_a_stream_for_throughput_drafts_and_never_the_tutorials_recipe(
 
 def test_a_draft_hardly_moves_an_answer(warm: Path) -> None:
     alone, many = Classifier(), Classifier(throughput=True)
-    large = [enlarged(file, 2 * images.DRAFT * 256, 2) for file in PHOTOGRAPHS.values()]
+    large = [enlarged(file, 2 * squares.DRAFT * 256, 2) for file in PHOTOGRAPHS.values()]
     for whole, drafted in zip(alone.stream(large, 1000), many.stream(large, 1000), strict=True):
         assert isinstance(whole, Classification)
         assert isinstance(drafted, Classification)

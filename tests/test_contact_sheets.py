@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests import judged
-from topfive import contact_sheets
+from topfive import contact_sheets, review
 from topfive.contact_sheets import FRAME, PAPER, RIGHT, WRONG, sheet
 
 GAP = 320 // 20
@@ -109,19 +109,19 @@ def test_a_review_of_several_shows_what_they_disagree_on_most_first(tmp_path: Pa
     compared = judged.comparison(tmp_path, sources, {
         "vgg16": [0, 0, 1], "vgg19": [0, 0, 2], "xception": [0, 3, 0],
     })  # fmt: skip
-    drawn = contact_sheets.review(compared, 12)
+    drawn = review.review(compared, 12)
     assert drawn.width == GAP + 2 * (320 + GAP)  # they agree on one of the three
     for column, number in ((0, 2), (1, 1)):
         seen = at(drawn, GAP + column * (320 + GAP) + 160, GAP + 120)
         assert abs(seen - judged.colour(number)).max() < 8
     assert lines_of(cell(drawn, 0)) >= 5  # name, truth, three answers
-    assert contact_sheets.review(compared, 1).width == GAP + 320 + GAP
+    assert review.review(compared, 1).width == GAP + 320 + GAP
 
 
 def test_a_review_of_one_network_shows_its_most_confident_errors(tmp_path: Path) -> None:
     sources = judged.pictures(tmp_path, [f"{number}.jpg" for number in range(6)])
     compared = judged.comparison(tmp_path, sources, {"vgg16": [0, 1, 0, 1, 0, 1]})
-    drawn = contact_sheets.review(compared, 2)
+    drawn = review.review(compared, 2)
     for column, number in ((0, 1), (1, 3)):
         seen = at(drawn, GAP + column * (320 + GAP) + 160, GAP + 120)
         assert abs(seen - judged.colour(number)).max() < 8
@@ -131,7 +131,7 @@ def test_a_picture_that_is_gone_is_an_empty_frame(tmp_path: Path) -> None:
     sources = judged.pictures(tmp_path, ["a.jpg"])
     (tmp_path / "a.jpg").unlink()
     compared = judged.comparison(tmp_path, sources, {"vgg16": [1]})
-    drawn = contact_sheets.review(compared, 1)
+    drawn = review.review(compared, 1)
     assert tuple(at(drawn, GAP + 3, GAP + 3)) == FRAME
 
 

@@ -23,7 +23,7 @@ from topfive.errors import MissingExtraError, OutputError, UsageError
 from topfive.feature_files import FORMATS
 from topfive.feature_formats import Block, Entry, Origin
 from topfive.networks import FILTERS, FITS, RECIPES, choose_recipe
-from topfive.preparation import Response
+from topfive.pipeline import Response
 from topfive.published import NETWORKS
 from topfive.results import Failure
 from topfive.source import Source

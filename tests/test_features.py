@@ -21,7 +21,7 @@ from tests import fakes
 from tests.photographs import PHOTOGRAPHS
 from topfive import Classifier, blobs, features, records, weights
 from topfive.features import Features
-from topfive.preparation import Response
+from topfive.pipeline import Response
 from topfive.results import Failure
 from topfive.source import Source
 

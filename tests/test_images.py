@@ -22,7 +22,7 @@ from PIL import Image
 
 from tests import pictures
 from tests.photographs import PHOTOGRAPHS, variations
-from topfive import images
+from topfive import images, squares
 from topfive.errors import PictureError
 from topfive.networks import FILTERS, FITS, Recipe, choose_recipe
 from topfive.published import NETWORKS
@@ -234,7 +234,7 @@ def test_every_shape_becomes_the_square(
     width: int, height: int, fit: str, filter: str, size: int, short_side: int
 ) -> None:
     picture = Image.new("RGB", (width, height), (90, 140, 20))
-    square = images.fit(picture, size, Recipe(fit, filter, short_side))
+    square = squares.fit(picture, size, Recipe(fit, filter, short_side))
     assert square.shape == (size, size, 3)
     assert square.dtype == np.uint8
     assert square.flags.writeable
@@ -267,18 +267,18 @@ def test_crop_is_resize_then_centre_crop(
 ) -> None:
     picture = Image.fromarray(pictures.colours(width, height))
     recipe = Recipe("crop", filter, sizes[1])
-    assert (images.fit(picture, sizes[0], recipe) == plain_crop(picture, sizes[0], recipe)).all()
+    assert (squares.fit(picture, sizes[0], recipe) == plain_crop(picture, sizes[0], recipe)).all()
 
 
 def test_stretch_is_pillows_resize_and_pad_keeps_the_shape() -> None:
     picture = Image.fromarray(pictures.colours(400, 100))
-    stretched = images.fit(picture, 64, Recipe("stretch", "bicubic", 0))
+    stretched = squares.fit(picture, 64, Recipe("stretch", "bicubic", 0))
     assert (stretched == np.asarray(picture.resize((64, 64), Image.Resampling.BICUBIC))).all()
-    padded = images.fit(picture, 64, Recipe("pad", "bicubic", 0))
+    padded = squares.fit(picture, 64, Recipe("pad", "bicubic", 0))
     inner = np.asarray(picture.resize((64, 16), Image.Resampling.BICUBIC))
     assert (padded[24:40] == inner).all()
-    assert (padded[:24] == images.MEAN_COLOUR).all()
-    assert (padded[40:] == images.MEAN_COLOUR).all()
+    assert (padded[:24] == squares.MEAN_COLOUR).all()
+    assert (padded[40:] == squares.MEAN_COLOUR).all()
 
 
 @pytest.mark.parametrize("fit", FITS)
@@ -286,19 +286,19 @@ def test_stretch_is_pillows_resize_and_pad_keeps_the_shape() -> None:
 @pytest.mark.parametrize("size", [(1, 20_000), (20_000, 1), (10, 300_000), (300_000, 10)])
 def test_strips_become_squares_too(size: tuple[int, int], filter: str, fit: str) -> None:
     picture = Image.new("RGB", size, (90, 140, 20))
-    square = images.fit(picture, 224, Recipe(fit, filter, 256))
+    square = squares.fit(picture, 224, Recipe(fit, filter, 256))
     assert (square[111, 111] == (90, 140, 20)).all()
 
 
 STRIP_MEMORY = """
 import resource, sys
 from PIL import Image
-from topfive import images
+from topfive import squares
 from topfive.networks import Recipe
 
 strip = Image.new("RGB", (10_000_000, 1))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-images.fit(strip, 224, Recipe(sys.argv[1], "bicubic", 256))
+squares.fit(strip, 224, Recipe(sys.argv[1], "bicubic", 256))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
@@ -311,7 +311,7 @@ def test_a_strip_costs_no_memory_for_its_length(fit: str) -> None:
 
 def test_a_strip_looks_as_it_would_without_the_shortcut() -> None:
     picture = Image.fromarray(pictures.colours(13_000, 100))
-    square = images.fit(picture, 64, Recipe("stretch", "bicubic", 0))
+    square = squares.fit(picture, 64, Recipe("stretch", "bicubic", 0))
     plain = np.asarray(picture.resize((64, 64), Image.Resampling.BICUBIC))
     assert np.abs(square.astype(int) - plain).max() <= 2
 
@@ -354,7 +354,7 @@ def test_the_tutorials_recipe_equals_keras_to_the_bit(tmp_path: Path, name: str,
     file = tmp_path / "picture"
     file.write_bytes(TUTORIAL[name]())
     recipe = choose_recipe(NETWORKS["vgg16"], "tutorial")
-    square = images.fit(images.decode(file.read_bytes(), keras=True), size, recipe)
+    square = squares.fit(images.decode(file.read_bytes(), keras=True), size, recipe)
     assert (square == keras_square(file, size)).all()
 
 
@@ -377,7 +377,7 @@ def test_the_tutorials_recipe_equals_keras_on_real_photographs(photographs: list
         recipe = choose_recipe(card, "tutorial")
         for file in photographs[:: 1 if network == "vgg16" else 3]:
             picture = images.decode(file.read_bytes(), keras=recipe.keras_decoding)
-            square = images.fit(picture, card.size, recipe)
+            square = squares.fit(picture, card.size, recipe)
             assert (square == keras_square(file, card.size)).all(), file.name
 
 
@@ -385,7 +385,7 @@ def test_crop_is_resize_then_centre_crop_on_real_photographs(photographs: list[P
     recipe = NETWORKS["vgg16"].recipe
     for file in photographs:
         picture = images.decode(file.read_bytes())
-        assert (images.fit(picture, 224, recipe) == plain_crop(picture, 224, recipe)).all()
+        assert (squares.fit(picture, 224, recipe) == plain_crop(picture, 224, recipe)).all()
 
 
 def enlarged(file: Path, short_side: int, part: int, kind: str = "RGB") -> bytes:
@@ -414,15 +414,15 @@ DRAFTED = [
 @pytest.mark.parametrize("part", [2, 4])
 def test_a_drafts_square_is_the_wholes_to_the_stated_tolerance(part: int, kind: str) -> None:
     for (size, recipe), file in zip(DRAFTED, list(PHOTOGRAPHS.values())[3:], strict=True):
-        side = images.draft_side(size, recipe)
+        side = squares.draft_side(size, recipe)
         assert side is not None
         data = enlarged(file, part * side, part, kind)
         whole, true_size = images.decode_with_size(data)
         draft, same_size = images.decode_with_size(data, draft=side)
         assert true_size == same_size == whole.size
         assert draft.size == (whole.width // part, whole.height // part)
-        expected = images.fit(whole, size, recipe)
-        difference = np.abs(images.fit(draft, size, recipe).astype(int) - expected)
+        expected = squares.fit(whole, size, recipe)
+        difference = np.abs(squares.fit(draft, size, recipe).astype(int) - expected)
         assert difference.mean() <= MEAN
         assert difference.max() <= MOST
 
@@ -455,13 +455,13 @@ def test_a_draft_divides_the_sides_evenly_and_keeps_enough(
 @pytest.mark.parametrize("filter", ["nearest", "box"])
 @pytest.mark.parametrize("fit", FITS)
 def test_a_filter_that_takes_whole_pixels_has_no_draft(filter: str, fit: str) -> None:
-    assert images.draft_side(224, Recipe(fit, filter, 256)) is None
+    assert squares.draft_side(224, Recipe(fit, filter, 256)) is None
 
 
 def test_a_crop_is_drafted_from_its_short_side() -> None:
-    assert images.draft_side(224, Recipe("crop", "bicubic", 256)) == images.DRAFT * 256
-    assert images.draft_side(224, Recipe("crop", "bicubic", 200)) == images.DRAFT * 224
-    assert images.draft_side(224, Recipe("stretch", "bicubic", 256)) == images.DRAFT * 224
+    assert squares.draft_side(224, Recipe("crop", "bicubic", 256)) == squares.DRAFT * 256
+    assert squares.draft_side(224, Recipe("crop", "bicubic", 200)) == squares.DRAFT * 224
+    assert squares.draft_side(224, Recipe("stretch", "bicubic", 256)) == squares.DRAFT * 224
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF"])

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from topfive import pipeline
-from topfive.preparation import Prepared, Response
+from topfive.pipeline import Response
+from topfive.preparation import Prepared
 from topfive.results import Failure
 from topfive.source import Source
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests import pictures
-from topfive import images, preparation
+from topfive import images, preparation, squares
 from topfive.errors import PictureError
 from topfive.networks import Recipe, choose_recipe
 from topfive.preparation import Prepared
@@ -47,7 +47,7 @@ def test_a_file_has_its_square_its_hash_and_its_size(tmp_path: Path) -> None:
     file = tmp_path / "picture.png"
     file.write_bytes(PNG)
     prepared = prepare(file)
-    expected = images.fit(images.decode(PNG), 32, RECIPE)
+    expected = squares.fit(images.decode(PNG), 32, RECIPE)
     assert np.array_equal(square(prepared), expected)
     assert prepared.sha256 == hashlib.sha256(PNG).hexdigest()
     assert (prepared.width, prepared.height) == (64, 48)
@@ -72,7 +72,7 @@ def test_the_tutorials_recipe_names_the_size_that_it_sees() -> None:
     recipe = choose_recipe(NETWORKS["vgg16"], "tutorial")
     prepared = prepare(data, recipe)
     assert (prepared.width, prepared.height) == (64, 48)
-    expected = images.fit(images.decode(data, keras=True), 32, recipe)
+    expected = squares.fit(images.decode(data, keras=True), 32, recipe)
     assert np.array_equal(square(prepared), expected)
 
 
@@ -126,13 +126,13 @@ def test_an_error_that_is_no_pictures_is_not_caught() -> None:
 def test_only_a_draft_is_decoded_at_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     data = pictures.encode(pictures.colours(1600, 1200), "JPEG")
     seen: list[tuple[int, int]] = []
-    fit = images.fit
+    fit = squares.fit
 
     def note(picture: Image.Image, size: int, recipe: Recipe) -> NDArray[np.uint8]:
         seen.append(picture.size)
         return fit(picture, size, recipe)
 
-    monkeypatch.setattr(images, "fit", note)
+    monkeypatch.setattr("topfive.squares.fit", note)
     prepare(data)
     prepare(data, draft=True)
     assert seen == [(1600, 1200), (400, 300)]

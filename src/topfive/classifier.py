@@ -18,7 +18,8 @@ from topfive.find import find_network
 from topfive.interpretation import Interpreter
 from topfive.network_folders import check_weights
 from topfive.networks import PRECISIONS, Network, check_choice, choose_recipe
-from topfive.preparation import Known, Prepared, Response
+from topfive.pipeline import Response
+from topfive.preparation import Known, Prepared
 from topfive.results import Classification, Failure, Row
 from topfive.source import MAX_PIXELS, from_object
 
@@ -137,11 +138,11 @@ class Classifier:
             PictureError: it cannot be read.
             UsageError: `top` is less than 1.
         """
-        from topfive import images
+        from topfive import squares
 
         _check_top(top)
         source = from_object(picture)
-        square = images.fit(self.decode(source), self.network.size, self.recipe)
+        square = squares.fit(self.decode(source), self.network.size, self.recipe)
         run = self._run.logits if self._interpret.takes_logits else self._run
         return self._classification(source, run(square[np.newaxis])[0], top)
 

@@ -15,7 +15,7 @@ from topfive.class_folders import ClassFolder
 from topfive.classifier import Classifier
 from topfive.errors import EngineError
 from topfive.lessons import Lessons
-from topfive.preparation import Response
+from topfive.pipeline import Response
 from topfive.results import Failure
 from topfive.source import Source
 from topfive.text import named

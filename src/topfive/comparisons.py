@@ -221,7 +221,7 @@ def _read(
 ) -> Iterator[tuple[str, Image.Image] | Failure]:  # fmt: skip
     """Yield each picture's name and thumbnail, and write its square for each network to that
     network's file."""
-    from topfive import images
+    from topfive.squares import fit
 
     ways = {_decoding(recipe): recipe for recipe in recipes}
     with ExitStack() as stack:
@@ -232,7 +232,7 @@ def _read(
                 # Few recipes differ in how a picture is decoded: in `tutorial`, in windows.
                 decoded = {how: preparation.decode(content, recipe, max_pixels)[0]
                            for how, recipe in ways.items()}  # fmt: skip
-                fitted = [images.fit(decoded[_decoding(recipe)], card.size, recipe)
+                fitted = [fit(decoded[_decoding(recipe)], card.size, recipe)
                           for card, recipe in zip(cards, recipes, strict=True)]  # fmt: skip
             except PictureError as error:
                 yield Failure(source.name, error.kind, str(error))

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -16,9 +15,6 @@ from topfive import archives, buckets, sources
 from topfive.errors import PictureError
 from topfive.source import MAX_PIXELS, Source, from_object
 from topfive.text import printable
-
-if TYPE_CHECKING:
-    from topfive.evaluations import Comparison, Evaluation, Judgement
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Colour = tuple[int, int, int]
@@ -47,37 +43,6 @@ class _Line:
     ink: Colour = INK
     mark: str = ""
     indented: bool = False
-
-
-def review(comparison: Comparison, number: int, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Return a sheet of the `number` pictures on which the networks disagree most, or, of one
-    network, of its most confident errors, the worst first.
-
-    Under each stand its name, the truth, and what each network answered, right or wrong. A
-    picture that can no longer be read is an empty frame.
-    """
-    evaluations = comparison.evaluations
-    judged = [one.judgements for one in comparison.disagreements[:number]]
-    if len(evaluations) == 1:
-        judged = [(judgement,) for judgement in worst(evaluations[0], number)]
-    found = thumbnails([one[0].source for one in judged], WIDTH, max_pixels)
-    cells = []
-    for judgements in judged:
-        source, truth = judgements[0].source, judgements[0].truth
-        lines = [source.rpartition("/")[2], f"truth: {evaluations[0].labels[truth].name}"]
-        for name, judgement in zip(comparison.titles, judgements, strict=True):
-            best = judgement.predictions[0]
-            mark = RIGHT if judgement.right else WRONG
-            lines.append(f"{mark}{name}: {best.label} {best.probability:.0%}")
-        cells.append((found[source], lines))
-    return sheet(cells)
-
-
-def worst(evaluation: Evaluation, number: int) -> list[Judgement]:
-    """Return the `number` wrong judgements whose first answer was the most probable."""
-    wrong = [judgement for judgement in evaluation.judgements if not judgement.right]
-    wrong.sort(key=lambda judgement: -judgement.predictions[0].probability)
-    return wrong[:number]
 
 
 def thumbnails(

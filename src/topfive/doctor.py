@@ -142,10 +142,10 @@ def _folder(subject: str, folder: Path, content: str) -> Finding:
 
 
 def _screen() -> Finding:
-    from topfive import annotate
+    from topfive import window
 
     try:
-        annotate.open_window().destroy()
+        window.open_window().destroy()
     except EngineError as error:
         return Finding("screen", None, f"{error} (--show needs one)")
     return Finding("screen", True, "--show opens a window")

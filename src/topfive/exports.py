@@ -22,9 +22,9 @@ from topfive import (
     engine_openvino,
     export_formats,
     files,
-    images,
     labels,
     proofs,
+    squares,
     weights,
 )
 from topfive.errors import EngineError, MissingExtraError, UsageError
@@ -160,7 +160,7 @@ def steps(recipe: Recipe, side: int) -> list[str]:
         ],
         "pad": [
             f"the long side resized to {side} pixels {how}",
-            f"filled up to {side} x {side} pixels with the colour {images.MEAN_COLOUR}",
+            f"filled up to {side} x {side} pixels with the colour {squares.MEAN_COLOUR}",
         ],
     }
     return [first, *last[recipe.fit]]

@@ -24,7 +24,7 @@ from topfive.find import find_network
 from topfive.results import Failure
 
 if TYPE_CHECKING:
-    from topfive.preparation import Response
+    from topfive.pipeline import Response
     from topfive.source import Source
 
 # By the suffix: what writes one, what reads one, and whether there is a CSV beside it.

@@ -21,7 +21,8 @@ import numpy as np
 
 from topfive import blobs, databases, records
 from topfive.classifier import Classifier
-from topfive.preparation import Found, Response
+from topfive.pipeline import Response
+from topfive.preparation import Found
 from topfive.results import Failure
 from topfive.version import __version__
 

@@ -10,13 +10,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from queue import SimpleQueue
 from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive.preparation import Found, Prepared, Response
+from topfive.preparation import Found, Prepared
 from topfive.results import Failure
 from topfive.source import Source
 
@@ -137,3 +138,16 @@ def respond(
         return Response(found, 1e3 * spent, one.sha256, one.width, one.height)
 
     return list(map(response, prepared))
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a network returned for a source: (classes,) probabilities or logits, or the failure
+    of a picture that cannot be read; the milliseconds that were spent on it, without the time
+    in queues; and what is known of the source, as in a `Row`."""
+
+    values: NDArray[np.float32] | Failure
+    milliseconds: float
+    sha256: str | None
+    width: int | None
+    height: int | None

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from topfive.errors import PictureError
 from topfive.networks import Recipe
-from topfive.results import Failure
 from topfive.source import Source
 
 if TYPE_CHECKING:
@@ -46,26 +45,13 @@ class Prepared:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Response:
-    """What a network returned for a source: (classes,) probabilities or logits, or the failure
-    of a picture that cannot be read; the milliseconds that were spent on it, without the time
-    in queues; and what is known of the source, as in a `Row`."""
-
-    values: NDArray[np.float32] | Failure
-    milliseconds: float
-    sha256: str | None
-    width: int | None
-    height: int | None
-
-
 def prepare(
     source: Source, size: int, recipe: Recipe, max_pixels: int, draft: bool = False,
     known: Known | None = None,
 ) -> Prepared:  # fmt: skip
     """Read a source and bring it to the network's square, unless what `known` returns for the
     sha256 of its bytes spares that; see `decode` for `draft`."""
-    from topfive import images
+    from topfive import squares
 
     start = perf_counter()
     sha256 = width = height = None
@@ -77,9 +63,9 @@ def prepare(
             if known and (found := known(sha256)):
                 spent = perf_counter() - start
                 return Prepared(source, found, sha256, found.width, found.height, spent)
-        side = images.draft_side(size, recipe) if draft else None
+        side = squares.draft_side(size, recipe) if draft else None
         picture, (width, height) = decode(content, recipe, max_pixels, side)
-        square = images.fit(picture, size, recipe)
+        square = squares.fit(picture, size, recipe)
     except PictureError as error:
         square = error
     return Prepared(source, square, sha256, width, height, perf_counter() - start)

@@ -12,11 +12,12 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from topfive import plots, report_tables
-from topfive.contact_sheets import thumbnails, worst
+from topfive.contact_sheets import thumbnails
 from topfive.errors import MissingExtraError
 from topfive.evaluations import Comparison, remark
 from topfive.metrics import Measure
 from topfive.report_tables import SHOWN
+from topfive.review import worst
 from topfive.source import MAX_PIXELS
 from topfive.version import __version__
 

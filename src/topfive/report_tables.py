@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from topfive.contact_sheets import worst
 from topfive.evaluations import Comparison, Evaluation, remark
 from topfive.metrics import ClassResult, Measure
 from topfive.results import Failure
+from topfive.review import worst
 
 NONE = "–"  # there is no such value
 SIGNIFICANT = 0.05

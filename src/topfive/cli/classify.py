@@ -129,7 +129,7 @@ class Answers:
                 self._draw(source, result)
 
     def _draw(self, source: Source, result: Classification) -> None:
-        from topfive import annotate
+        from topfive import annotate, window
 
         drawn = annotate.draw(self.classifier.decode(source), result)
         if self.save is not None:
@@ -139,7 +139,7 @@ class Answers:
                 self._fail(source.name, str(error))
         if self.show:
             try:
-                self.show = annotate.show(drawn, source.name)
+                self.show = window.show(drawn, source.name)
             except EngineError as error:
                 self.show = False
                 print(f"topfive: {error}", file=sys.stderr)

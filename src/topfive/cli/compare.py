@@ -103,7 +103,7 @@ def check_target(save: Path, names: list[str]) -> None:
 
 def draw(compared: SideBySide, save: Path | None, show: bool) -> bool:
     """Save and show a comparison; return whether it could be saved."""
-    from topfive import annotate, side_by_side
+    from topfive import annotate, side_by_side, window
 
     drawn, saved = side_by_side.draw(compared), True
     if save is not None:
@@ -114,7 +114,7 @@ def draw(compared: SideBySide, save: Path | None, show: bool) -> bool:
             saved = False
     if show:
         try:
-            annotate.show(drawn, "topfive compare")
+            window.show(drawn, "topfive compare")
         except EngineError as error:
             print(f"topfive: {error}", file=sys.stderr)
     return saved

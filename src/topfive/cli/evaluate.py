@@ -142,11 +142,11 @@ def check_review(file: Path, folder: str) -> None:
 
 def write_review(comparison: Comparison, number: int, file: Path, max_pixels: int) -> None:
     """Draw the pictures that a person should look at, or say that there are none."""
-    from topfive import annotate, contact_sheets
+    from topfive import annotate, review
 
     first, *others = comparison.evaluations
-    if comparison.disagreements if others else contact_sheets.worst(first, 1):
-        annotate.save(contact_sheets.review(comparison, number, max_pixels), "", file, set())
+    if comparison.disagreements if others else review.worst(first, 1):
+        annotate.save(review.review(comparison, number, max_pixels), "", file, set())
     else:
         print(f"topfive: nothing to review, {file} is not drawn", file=sys.stderr)
 

@@ -23,8 +23,8 @@ def show(comparison: Comparison, per_class: bool) -> None:
     what is taken for what, which network is the better, the pictures to look at."""
     from rich.console import Console
 
-    from topfive.contact_sheets import worst
     from topfive.report_tables import headline, remarks, verdict, with_interval
+    from topfive.review import worst
 
     console = Console(highlight=False, markup=False, emoji=False)
     titled = list(zip(comparison.titles, comparison.evaluations, strict=True))

@@ -17,7 +17,7 @@ from topfive.processes import return_memory
 
 if TYPE_CHECKING:
     from topfive.features import Features
-    from topfive.preparation import Response
+    from topfive.pipeline import Response
     from topfive.progress import Pictures
     from topfive.source import Source
 

@@ -20,7 +20,7 @@ from topfive.processes import return_memory
 if TYPE_CHECKING:
     from topfive.feature_formats import Block
     from topfive.features import Features
-    from topfive.preparation import Response
+    from topfive.pipeline import Response
     from topfive.similarity import Matches, Query, Result
     from topfive.source import Source
 
