@@ -31,10 +31,10 @@ def main() -> None:
     from topfive import (
         arithmetic,
         blobs,
-        convert,
         devices,
         direct_graphs,
         files,
+        graphs,
         images,
         keras_models,
     )
@@ -55,16 +55,16 @@ def main() -> None:
     def own() -> Any:
         if direct_graphs.is_direct(network, content, target):
             return direct_graphs.build(network, options.weights)
-        return convert.exported(keras_models.for_openvino(model, network))
+        return graphs.exported(keras_models.for_openvino(model, network))
 
-    graphs: dict[str, tuple[Callable[[], Any], int]] = {
-        "exported": (lambda: convert.exported(keras_models.answering(model)), 1),
+    kinds: dict[str, tuple[Callable[[], Any], int]] = {
+        "exported": (lambda: graphs.exported(keras_models.answering(model)), 1),
         "own": (own, target.batch(network)),
     }
-    for name, (make, batch) in graphs.items():
+    for name, (make, batch) in kinds.items():
         graph = make()
         work = 2 * arithmetic.multiply_adds(graph)
-        convert.set_batch(graph, batch)
+        graphs.set_batch(graph, batch)
         openvino.serialize(graph, options.target / f"{name}.xml")
         run = devices.running(devices.compile_graph(graph, target))
         rows = run(np.stack(squares)) if squares else ()

@@ -22,9 +22,9 @@ from benchmarks.folder_pictures import first
 from benchmarks.folder_sides import command_line, print_stages
 from benchmarks.weight_files import own_file
 from topfive import engine_openvino, images, preparation
-from topfive.engine_keras import Run
 from topfive.find import find_network
 from topfive.networks import Network
+from topfive.run import Run
 from topfive.source import Source
 from topfive.squares import draft_side, fit
 

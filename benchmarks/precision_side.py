@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from benchmarks.folder_sides import Window
 from benchmarks.weight_files import own_file
 from topfive import engine_openvino
-from topfive.engine_keras import Run
 from topfive.find import find_network
 from topfive.networks import PRECISIONS
+from topfive.run import Run
 
 PICTURES = 8
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tests import fakes
-from topfive.classifier import ENGINES
 from topfive.published import NETWORKS
+from topfive.table import ENGINES
 
 
 def main(backend: str, folder: str, out: str) -> None:

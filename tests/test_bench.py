@@ -22,8 +22,8 @@ from topfive import (
     bench_graphs,
     bench_plots,
     blobs,
-    convert,
     files,
+    graphs,
     keras_models,
     records,
     weights,
@@ -41,7 +41,7 @@ V1_1 = NETWORKS["squeezenet_v1.1"]
 def graph_of(network: Network) -> Any:
     """Return a network's graph; the weights are zero."""
     model = keras_models.with_scaling(fakes.bare_model(network), network)
-    return convert.exported(keras_models.for_openvino(model, network))
+    return graphs.exported(keras_models.for_openvino(model, network))
 
 
 @pytest.mark.parametrize(
@@ -92,12 +92,12 @@ def test_the_yardstick_is_a_matrix_product_of_the_size_that_is_counted(precision
 def test_a_graph_for_one_picture_answers_several_alike() -> None:
     """MobileNet's has the number of pictures in a Reshape."""
     network = find_network("mobilenet")
-    graph = convert.exported(keras_models.for_openvino(bench_graphs.random_model(network), network))
+    graph = graphs.exported(keras_models.for_openvino(bench_graphs.random_model(network), network))
     pictures = fakes.pictures(3, network.size)
     core, exact = openvino.Core(), {"INFERENCE_PRECISION_HINT": "f32"}
     one = core.compile_model(graph, "CPU", exact)
     expected = np.concatenate([one(picture[None])[0].copy() for picture in pictures])
-    convert.set_batch(graph, 3)
+    graphs.set_batch(graph, 3)
     answers = core.compile_model(graph, "CPU", exact)(pictures)[0]
     assert answers.shape == (3, 1000)
     np.testing.assert_allclose(answers, expected, rtol=1e-3, atol=1e-6)

@@ -31,7 +31,7 @@ from benchmarks.processes import BenchmarkError, Command, Run, run
 from numpy.typing import NDArray
 
 from tests.conftest import ROOT
-from topfive import engine_keras
+from topfive import run as runs
 from topfive.find import find_network
 from topfive.networks import WeightFile
 
@@ -185,7 +185,7 @@ def test_each_stage_is_timed_for_each_picture(tmp_path: Path) -> None:
         return np.zeros((len(pictures), 1), np.float32)
 
     network = find_network("efficientnet_lite0")
-    timed = engine_keras.Run(answer, answer, answer, batch=2)
+    timed = runs.Run(answer, answer, answer, batch=2)
     found = folder_stages.measure(network, timed, files, lambda: float(next(ticks)))
     assert found == (1.0, 1.0, 0.5)
     assert sizes == [(2, 224, 224, 3)] * 3

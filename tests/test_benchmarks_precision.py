@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from tests import fakes
 from tests.conftest import ROOT
-from topfive import admission, engine_keras
+from topfive import admission
+from topfive import run as runs
 from topfive.networks import PRECISIONS
 
 QUANTISED = {"layers": [54, 54], "measurement": {
@@ -97,7 +98,7 @@ def test_all_threads_are_counted_and_all_end(batch: int) -> None:
         return np.zeros((1, 1), np.float32)
 
     window = Window(0.05, warm_up=0)
-    run = engine_keras.Run(answer, answer, answer, batch=batch)
+    run = runs.Run(answer, answer, answer, batch=batch)
     count(run, fakes.pictures(8, 8), 3, window)
     assert rate(Run(1, 1, window.report())) > 0
     assert set(seen) == {batch}

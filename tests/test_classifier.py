@@ -35,11 +35,12 @@ from topfive import (
     engine_keras,
     labels,
     squares,
+    table,
 )
-from topfive.engine_keras import Run
 from topfive.errors import EngineError
 from topfive.networks import Recipe
 from topfive.published import NETWORKS
+from topfive.run import Run
 
 Answer = list[tuple[str, float]]
 
@@ -205,7 +206,7 @@ def mixed(folder: Path) -> list[Any]:
 def keras_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keras itself as a backend, here on OpenVINO, which needs no training framework."""
     load = partial(engine_keras.load, backend="openvino")
-    monkeypatch.setitem(classifier.ENGINES, "keras", load)
+    monkeypatch.setitem(table.ENGINES, "keras", load)
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -262,7 +263,7 @@ def test_published_weights_are_named_by_their_published_hash(
 ) -> None:
     balls = lambda pictures: np.eye(1, 1000, 805, np.float32).repeat(len(pictures), 0)  # noqa: E731
     run = Run(balls, balls, balls)
-    monkeypatch.setitem(classifier.ENGINES, "openvino", lambda *_, **__: run)
+    monkeypatch.setitem(table.ENGINES, "openvino", lambda *_, **__: run)
     ((_, row),) = Classifier("vgg16").rows([photograph])
     assert row.weights == NETWORKS["vgg16"].weights.checksum
 
@@ -328,7 +329,7 @@ def test_an_engine_is_given_its_batches_and_no_more_calls_than_it_takes(
         return np.equal(pictures[:, 0, 0, :1], np.arange(1000)).astype(np.float32)
 
     engine = Run(run, run, run, batch=4, parallel=lambda: 2)
-    monkeypatch.setitem(classifier.ENGINES, "openvino", lambda *_, **__: engine)
+    monkeypatch.setitem(table.ENGINES, "openvino", lambda *_, **__: engine)
     chooser = Classifier("vgg16")
     wanted = [
         b"bad" if number % 5 == 3 else np.full((9, 9, 3), number, np.uint8) for number in range(120)
@@ -354,7 +355,7 @@ def test_an_engine_that_fails_in_the_middle_ends_the_stream_with_its_error(
             raise EngineError("the device went away")
         return np.eye(1, 1000, dtype=np.float32).repeat(len(pictures), 0)
 
-    monkeypatch.setitem(classifier.ENGINES, "openvino", lambda *_, **__: Run(run, run, run))
+    monkeypatch.setitem(table.ENGINES, "openvino", lambda *_, **__: Run(run, run, run))
     arrays = (np.full((9, 9, 3), number, np.uint8) for number in range(100))
     with pytest.raises(EngineError, match="the device went away"):
         list(Classifier("vgg16").stream(arrays))
@@ -370,7 +371,7 @@ def test_what_is_in_the_networks_way_is_raised_before_any_picture_is_drawn(
         raise AssertionError
         yield
 
-    monkeypatch.setitem(classifier.ENGINES, "openvino", lambda *_, **__: Run(run, run, run))
+    monkeypatch.setitem(table.ENGINES, "openvino", lambda *_, **__: Run(run, run, run))
     with pytest.raises(EngineError, match="no device"):
         Classifier("vgg16", wait=False).stream(untouched())
 
@@ -428,7 +429,7 @@ def test_classify_loads_its_network_once(monkeypatch: pytest.MonkeyPatch, photog
         balls = lambda pictures: np.eye(1, 1000, 805, np.float32)  # noqa: E731
         return Run(balls, balls, balls)
 
-    monkeypatch.setitem(classifier.ENGINES, "openvino", load)
+    monkeypatch.setitem(table.ENGINES, "openvino", load)
     classifier._classifier.cache_clear()
     for name in ("resnet", "resnet50", "ResNet50"):
         assert topfive.classify(photograph, name).predictions[0].label == "soccer_ball"

@@ -19,9 +19,10 @@ from PIL import Image
 
 from tests import fakes
 from tests.photographs import PHOTOGRAPHS
-from topfive import blobs, classifier, images, outputs, published, records, weights
+from topfive import blobs, images, outputs, published, records, weights
 from topfive.cli import main
 from topfive.cli import options as shared_options
+from topfive.table import ENGINES
 
 TOPFIVE = [sys.executable, "-m", "topfive"]
 
@@ -375,7 +376,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_the_commands_choices_are_the_librarys() -> None:
     command = importlib.import_module("topfive.cli.classify")
-    assert tuple(classifier.ENGINES) == shared_options.BACKENDS
+    assert tuple(ENGINES) == shared_options.BACKENDS
     assert tuple(outputs.FORMATS) == command.FORMATS
     assert images.MAX_PIXELS == shared_options.MAX_PIXELS
 

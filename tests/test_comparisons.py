@@ -14,12 +14,12 @@ from tests import fakes
 from tests.photographs import PHOTOGRAPHS
 from topfive import Classifier, comparisons, labels, memory, side_by_side, solo, weights
 from topfive.comparisons import Compared, Contender, SideBySide, compare, majority
-from topfive.engine_keras import Run
 from topfive.errors import EngineError, UnknownNetworkError, UsageError, WeightsError
 from topfive.find import find_network
 from topfive.networks import Network
 from topfive.published import NETWORKS
 from topfive.results import Prediction
+from topfive.run import Run
 
 LABELS = labels.load("imagenet")
 

@@ -35,6 +35,7 @@ from topfive.errors import DamagedWeightsError, EngineError, WeightsError
 from topfive.files import checksum_of
 from topfive.networks import Network, PackagedFile, Taught
 from topfive.published import NETWORKS
+from topfive.run import Run
 
 NAMES = [name for name, card in NETWORKS.items() if card.direct]
 LITE = NETWORKS["efficientnet_lite0"]
@@ -42,7 +43,7 @@ PICTURES = proofs.pictures(LITE.size)
 TORCH = json.loads((Path(__file__).parent / "data" / "torch_answers.json").read_text("utf-8"))
 
 
-def load(network: Network = LITE, file: Path | None = None, **options: Any) -> engine_keras.Run:
+def load(network: Network = LITE, file: Path | None = None, **options: Any) -> Run:
     """Load a network and wait until it is ready, as a `Classifier` does."""
     run = engine_openvino.load(network, file, **options)
     run(np.empty((0, network.size, network.size, 3), np.uint8))
@@ -64,7 +65,7 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def answer_as(run: engine_keras.Run, network: Network) -> None:
+def answer_as(run: Run, network: Network) -> None:
     """Compare all that a network returns with the stored answers."""
     pictures = proofs.pictures(network.size)
     logits, features = direct_graphs.stored(network)

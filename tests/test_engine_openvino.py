@@ -26,6 +26,7 @@ from topfive import (
     engine_keras,
     engine_openvino,
     files,
+    graphs,
     keras_models,
     proofs,
     weights,
@@ -34,12 +35,13 @@ from topfive.blobs import Target
 from topfive.errors import EngineError, UsageError, WeightsError
 from topfive.networks import Network, PackagedFile
 from topfive.published import NETWORKS
+from topfive.run import Run
 
 CARD = NETWORKS["squeezenet_v1.1"]
 PICTURES = proofs.pictures(CARD.size)
 
 
-def load(network: Network, file: Path | None = None, **options: Any) -> engine_keras.Run:
+def load(network: Network, file: Path | None = None, **options: Any) -> Run:
     """Load a network and wait until it is ready, as a `Classifier` does."""
     run = engine_openvino.load(network, file, **options)
     run(PICTURES[:0])
@@ -198,7 +200,7 @@ def test_a_conversion_that_disagrees_with_keras_is_not_admitted() -> None:
         received = expected.copy(), logits.copy(), logits[:, :9].copy()
         for values, added in zip(received, off, strict=True):
             values[1, 7] += np.float32(added)
-        run = engine_keras.Run(lambda _: received[0], lambda _: received[1], lambda _: received[2])
+        run = Run(lambda _: received[0], lambda _: received[1], lambda _: received[2])
         proofs.prove(CARD, (logits, logits[:, :9]), run, PICTURES)
 
     prove(5e-5, 2e-4, 2e-4)
@@ -469,7 +471,7 @@ def test_dense_layers_are_turned_and_give_the_same(transposed: bool) -> None:
     inputs = [random.standard_normal(size, np.float32) for size in ((1, 70), (2, 70))]
     compiled = openvino.Core().compile_model(graph, "CPU", devices.hints(Target()))
     before = [compiled(inputs)[index].copy() for index in range(2)]
-    convert.multiply_from_the_left(graph)
+    graphs.multiply_from_the_left(graph)
     compiled = openvino.Core().compile_model(graph, "CPU", devices.hints(Target()))
     after = [compiled(inputs)[index] for index in range(2)]
     assert np.abs(before[0] - after[0]).max() < 1e-5

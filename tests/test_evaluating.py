@@ -15,14 +15,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-import topfive.classifier
 from tests import photographs
 from topfive import Classifier, evaluating, ground_truth, labels
-from topfive.engine_keras import Run
 from topfive.errors import EngineError, UsageError, WeightsError
 from topfive.evaluating import Listener
 from topfive.evaluations import Evaluation
 from topfive.results import Failure
+from topfive.run import Run
+from topfive.table import ENGINES
 
 LABELS = labels.load("imagenet")
 # What the fake network says of a picture whose red is n: the probabilities of classes.
@@ -53,7 +53,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> list[weakref.ref[Any]]:
         loaded.append(weakref.ref(run))
         return run
 
-    monkeypatch.setitem(topfive.classifier.ENGINES, "openvino", load)
+    monkeypatch.setitem(ENGINES, "openvino", load)
     return loaded
 
 

@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests import fakes
-from topfive import Classifier, export_formats, exporting, exports, labels
+from topfive import Classifier, export_formats, exporting, exports, graphs, labels
 from topfive.errors import (
     EngineError,
     MissingExtraError,
@@ -376,7 +376,7 @@ def test_a_graph_for_one_picture_takes_any_number() -> None:
     alone = openvino.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     pictures = fakes.pictures(3, 4)
     expected = np.concatenate([alone(one[None])[0] for one in pictures])
-    export_formats.open_batch(graph)
+    graphs.open_batch(graph)
     together = openvino.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     np.testing.assert_allclose(together(pictures)[0], expected, atol=1e-4)
 

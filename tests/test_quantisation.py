@@ -33,7 +33,6 @@ from topfive import (
     records,
     sources,
 )
-from topfive.engine_keras import Run
 from topfive.errors import (
     EngineError,
     MissingExtraError,
@@ -42,6 +41,7 @@ from topfive.errors import (
 )
 from topfive.quantisation import Lowered, Made, lower
 from topfive.results import Failure
+from topfive.run import Run
 from topfive.source import MAX_PIXELS, Source
 
 CARD = published.NETWORKS["squeezenet"]

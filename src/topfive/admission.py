@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive import metrics
-from topfive.engine_keras import Run
 from topfive.errors import EngineError
 from topfive.metrics import Measure
+from topfive.run import Run
 
 AGREEMENT = 0.95  # the least
 LOSS = 1.0  # points of top-5 accuracy, the most

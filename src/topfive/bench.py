@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from topfive import arithmetic, blobs, convert, devices
+from topfive import arithmetic, blobs, devices, graphs
 from topfive.bench_graphs import Subject
 from topfive.errors import EngineError, UsageError
 from topfive.processes import Background
@@ -183,10 +183,10 @@ def _compiled(way: Configuration) -> Any:
     subject, mode = way.subject, way.mode
     graph = openvino.Core().read_model(subject.graph)
     if way.batch > 1:
-        convert.set_batch(graph, way.batch)
+        graphs.set_batch(graph, way.batch)
     target = blobs.Target(throughput=mode == THROUGHPUT, precision=subject.precision)
     if subject.network.large_dense and target.dense_in_place:
-        convert.multiply_from_the_left(graph)  # as `classify` runs it
+        graphs.multiply_from_the_left(graph)  # as `classify` runs it
     return _compile(graph, subject.precision, mode, way.threads)
 
 

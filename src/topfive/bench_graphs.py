@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from topfive import arithmetic, blobs, convert, devices, engine_keras, records, weights
+from topfive import arithmetic, blobs, devices, engine_keras, graphs, records, weights
 from topfive.errors import EngineError, UsageError, WeightsError
 from topfive.find import find_network
 from topfive.network_folders import check_weights
@@ -114,7 +114,7 @@ def subjects(
         for network, precision, checksum in found:
             if precision == "int8":
                 stored, hashes = records.quantised(network, checksum)
-                graph = convert.quantised(stored, hashes)
+                graph = graphs.quantised(stored, hashes)
                 place = stored / records.GRAPH[0]
             else:
                 place = Path(folder) / f"{network.name}.xml"
@@ -144,12 +144,12 @@ def write_graph(network: Network, file: Path, checksum: str, graph: Path) -> Non
         model = random_model(network)
     else:
         with ThreadPoolExecutor() as pool:
-            model = convert.checked_model(network, file, checksum, pool)
+            model = engine_keras.checked_model(network, file, checksum, pool)
     import openvino
 
     from topfive import keras_models
 
-    openvino.serialize(convert.exported(keras_models.for_openvino(model, network)), graph)
+    openvino.serialize(graphs.exported(keras_models.for_openvino(model, network)), graph)
 
 
 def random_model(network: Network) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive import engine_keras, engine_openvino, labels, pipeline, preparation, weights
+from topfive import labels, pipeline, preparation, weights
 from topfive.calibration import Calibration, find
 from topfive.errors import PictureError, UsageError
 from topfive.find import find_network
@@ -22,17 +22,12 @@ from topfive.pipeline import Response
 from topfive.preparation import Known, Prepared
 from topfive.results import Classification, Failure, Row
 from topfive.source import MAX_PIXELS, from_object
+from topfive.table import ENGINES
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from topfive.source import Picture, Source
-
-# Each loads a network: `load(network, weights file or None, ...) -> Run`.
-ENGINES: dict[str, Callable[..., engine_keras.Run]] = {
-    "openvino": engine_openvino.load,
-    **{name: partial(engine_keras.load, backend=name) for name in engine_keras.BACKENDS},
-}
 
 
 class Classifier:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from topfive import devices, labels, preparation, solo
 from topfive import weights as weight_files
-from topfive.classifier import ENGINES
 from topfive.errors import PictureError, UsageError, WeightsError
 from topfive.find import find_network
 from topfive.network_folders import check_weights
@@ -20,6 +19,7 @@ from topfive.networks import PRECISIONS, Network, Recipe, check_choice, choose_r
 from topfive.published import NETWORKS
 from topfive.results import Failure, Prediction
 from topfive.source import MAX_PIXELS, from_object
+from topfive.table import ENGINES
 
 if TYPE_CHECKING:
     from PIL import Image

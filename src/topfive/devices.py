@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive.blobs import Target
-from topfive.engine_keras import EXACT, Run
 from topfive.errors import EngineError
+from topfive.run import EXACT, Run
 
 AUTO = "AUTO"
 PROBABILITIES, LOGITS, FEATURES = 0, 1, 2  # the outputs of a compiled graph

@@ -11,12 +11,12 @@ from importlib import metadata
 from pathlib import Path
 
 from topfive import blobs, records, self_test, weights
-from topfive.classifier import ENGINES
 from topfive.errors import EngineError, UsageError, WeightsError
 from topfive.find import find_network
 from topfive.networks import PackagedFile
 from topfive.processes import run_module
 from topfive.published import DEFAULT_NETWORK, NETWORKS
+from topfive.table import ENGINES
 from topfive.version import __version__
 
 DEFAULT_DEVICE = f"openvino {blobs.DEFAULT_DEVICE}"

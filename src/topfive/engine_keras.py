@@ -5,46 +5,25 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive import weights
-from topfive.errors import EngineError, MissingExtraError, UsageError
+from topfive import files, weights
+from topfive.errors import DamagedWeightsError, EngineError, MissingExtraError, UsageError
 from topfive.networks import Network
+from topfive.run import EXACT, Run
 
-Answer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 BACKENDS = ("tensorflow", "jax", "torch")
 BATCH = 32  # pictures at a time: bounds memory
-# OpenVINO chooses bfloat16 where the CPU has it, which moves probabilities visibly.
-EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
-
-
-@dataclass(frozen=True)
-class Run:
-    """A network that answers: uint8 (n, size, size, 3) → float32 (n, classes).
-
-    A call returns probabilities, `logits` what the softmax makes them of, and `features`
-    (n, features) what the last layer with weights is given. All may be called from several
-    threads. Many pictures are answered fastest with `batch` of them a call and as many calls
-    at a time as `parallel` returns.
-    """
-
-    answer: Answer
-    logits: Answer
-    features: Answer
-    batch: int = 1
-    parallel: Callable[[], int] = lambda: 1
-
-    def __call__(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self.answer(pictures)
 
 
 def load(
@@ -165,3 +144,19 @@ def _no_tensor_floats(backend: str) -> None:
         import jax
 
         jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def checked_model(network: Network, file: Path, checksum: str, pool: ThreadPoolExecutor) -> Any:
+    """Return the Keras model with the weights in `file`, which has the checksum."""
+    stamp = files.stamp(file)
+    # Hashing 553 MB takes as long as importing Keras: do both at once.
+    matches = pool.submit(lambda: checksum == stamp or files.matches(file, checksum))
+    start_keras("openvino")
+    if not matches.result():
+        raise DamagedWeightsError(f"{file} is not what it was: expected {checksum}")
+    from topfive import keras_models
+
+    model = keras_models.build(network, file)
+    if files.stamp(file) != stamp:
+        raise DamagedWeightsError(f"{file} changed while it was read")
+    return model

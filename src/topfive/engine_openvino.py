@@ -16,7 +16,6 @@ from pathlib import Path
 
 from topfive import blobs, engine_keras, files, records, weights
 from topfive.devices import AUTO, check_device, find_auto
-from topfive.engine_keras import Run
 from topfive.errors import (
     DamagedWeightsError,
     EngineError,
@@ -27,6 +26,7 @@ from topfive.errors import (
 from topfive.networks import Network
 from topfive.processes import Background, ChildError, ask
 from topfive.proofs import open_blob
+from topfive.run import Run
 
 log = logging.getLogger("topfive")
 

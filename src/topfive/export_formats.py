@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive import convert, engine_keras, export_onnx, proofs
+from topfive import engine_keras, export_onnx, graphs, proofs
+from topfive.graphs import open_batch
 from topfive.networks import Network
+from topfive.run import EXACT, Answer
 
 PICTURE, PROBABILITIES = "picture", "probabilities"  # the input and the output
 KEY = "topfive"  # of the description, where a format has metadata
@@ -31,7 +33,7 @@ class Opened:
 
     runtime: str
     description: str
-    answer: engine_keras.Answer
+    answer: Answer
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def write_openvino(model: Any, network: Network, description: str, file: Path) -
     from topfive import keras_models
 
     turned = keras_models.answering(keras_models.for_openvino(model, network))
-    graph = convert.exported(turned)
+    graph = graphs.exported(turned)
     open_batch(graph)
     graph.input().get_tensor().set_names({PICTURE})
     graph.output().get_tensor().set_names({PROBABILITIES})
@@ -93,30 +95,12 @@ def write_openvino(model: Any, network: Network, description: str, file: Path) -
     openvino.save_model(graph, file, compress_to_fp16=False)
 
 
-def open_batch(graph: Any) -> None:
-    """Let a graph that was made for one picture at a time take any number."""
-    from openvino import opset13
-
-    for old in graph.get_ops():
-        if old.get_type_name() != "Reshape":
-            continue
-        shape = old.input_value(1).get_node()
-        if shape.get_type_name() != "Constant" or old.input_value(0).get_shape()[:1] != [1]:
-            continue
-        sides = list(shape.get_data())
-        if sides[0] == 1 and 0 not in sides:
-            # A zero takes over the side that is there.
-            new = opset13.reshape(old.input_value(0), np.array([0, *sides[1:]]), special_zero=True)
-            old.output(0).replace(new.output(0))
-    graph.reshape([-1, *graph.input().get_partial_shape().get_min_shape()[1:]])
-
-
 def open_openvino(file: Path) -> Opened:
     """Open OpenVINO's pair of files, to be computed in float32."""
     import openvino
 
     graph = openvino.Core().read_model(file)
-    compiled = openvino.Core().compile_model(graph, "CPU", engine_keras.EXACT)
+    compiled = openvino.Core().compile_model(graph, "CPU", EXACT)
     return Opened(
         f"OpenVINO {openvino.get_version().partition('-')[0]}",
         graph.get_rt_info(KEY).astype(str),

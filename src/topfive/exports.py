@@ -5,13 +5,9 @@ The preprocessing is inside: uint8 RGB (n, size, size, 3) → float32 probabilit
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,12 +26,11 @@ from topfive import (
 from topfive.errors import EngineError, MissingExtraError, UsageError
 from topfive.export_formats import DESCRIPTION, FORMATS, Format
 from topfive.exporting import ANSWERS, BUILT, spawn
+from topfive.files import working
 from topfive.network_folders import check_weights
 from topfive.networks import Network, Recipe, check_choice
 from topfive.text import printable
 from topfive.version import __version__
-
-WORK, LOCK = ".exporting-", "lock"  # folders of exports under way, and what tells that
 
 log = logging.getLogger("topfive")
 
@@ -228,18 +223,3 @@ class Place:
             path.replace(file)
         files.sync_folder(self.out.parent)
         return size
-
-
-@contextlib.contextmanager
-def working(folder: Path) -> Iterator[Path]:
-    """Yield a folder in a folder; those that killed processes left there are removed."""
-    from filelock import FileLock, Timeout
-
-    for left in folder.glob(f"{WORK}*/{LOCK}"):
-        with contextlib.suppress(Timeout, OSError), FileLock(left, timeout=0):
-            shutil.rmtree(left.parent, ignore_errors=True)
-    with (
-        tempfile.TemporaryDirectory(prefix=WORK, dir=folder, ignore_cleanup_errors=True) as work,
-        FileLock(Path(work) / LOCK),
-    ):
-        yield Path(work)

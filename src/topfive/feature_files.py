@@ -18,8 +18,8 @@ import numpy as np
 from topfive import feature_formats, files, weights
 from topfive.classifier import Classifier
 from topfive.errors import UsageError
-from topfive.exports import working
 from topfive.feature_formats import Block, Entry, Origin
+from topfive.files import working
 from topfive.find import find_network
 from topfive.results import Failure
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from topfive.errors import OutputError, WeightsError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # a file system without room, a user without
+WORK, LOCK = ".exporting-", "lock"  # folders of exports under way, and what tells that
 
 
 def matches(path: Path, checksum: str) -> bool:
@@ -72,3 +77,18 @@ def unwritable(file: Path, error: Exception, full: bool = False) -> OutputError:
         )
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())
     return OutputError(f"cannot write {file}: {reason}")
+
+
+@contextlib.contextmanager
+def working(folder: Path) -> Iterator[Path]:
+    """Yield a folder in a folder; those that killed processes left there are removed."""
+    from filelock import FileLock, Timeout
+
+    for left in folder.glob(f"{WORK}*/{LOCK}"):
+        with contextlib.suppress(Timeout, OSError), FileLock(left, timeout=0):
+            shutil.rmtree(left.parent, ignore_errors=True)
+    with (
+        tempfile.TemporaryDirectory(prefix=WORK, dir=folder, ignore_cleanup_errors=True) as work,
+        FileLock(Path(work) / LOCK),
+    ):
+        yield Path(work)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive import blobs, convert, devices, find, networks, records
+from topfive import blobs, devices, engine_keras, find, graphs, networks, records
 from topfive.errors import (
     MissingExtraError,
 )
@@ -57,8 +57,8 @@ def quantise(
     from topfive import keras_models
 
     with ThreadPoolExecutor() as pool:
-        model = convert.checked_model(network, file, checksum, pool)
-    graph = convert.exported(keras_models.for_openvino(model, network))
+        model = engine_keras.checked_model(network, file, checksum, pool)
+    graph = graphs.exported(keras_models.for_openvino(model, network))
     del model
     fold(graph)
     settings = {

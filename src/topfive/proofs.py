@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive import blobs, devices
-from topfive.engine_keras import Run
 from topfive.errors import EngineError
 from topfive.networks import Network
 from topfive.processes import last_line
+from topfive.run import Run
 
 TOLERANCE = 1e-4
 SEED = 2012

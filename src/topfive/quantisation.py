@@ -20,16 +20,15 @@ from numpy.typing import NDArray
 from topfive import (
     admission,
     blobs,
-    convert,
     devices,
     engine_openvino,
     examples,
+    graphs,
     post_training,
     records,
     weights,
 )
 from topfive.admission import Measurement
-from topfive.engine_keras import Run
 from topfive.errors import (
     EngineError,
     OutputError,
@@ -40,6 +39,7 @@ from topfive.files import checksum_of
 from topfive.network_folders import check_weights
 from topfive.networks import PRECISIONS, Network, Recipe, check_choice
 from topfive.processes import ChildError, ask
+from topfive.run import Run
 from topfive.source import MAX_PIXELS
 
 LOWER = tuple(name for name in PRECISIONS if name != "f32")
@@ -137,7 +137,7 @@ def lower(
         if precision == QUANTISED:
             squares, _ = examples.arrays(calibrating)
             made = quantise(network, held, squares, all_layers, work / "graph")
-            convert.set_batch(made.graph, target.batch(network))
+            graphs.set_batch(made.graph, target.batch(network))
             run = devices.running(devices.compile_graph(made.graph, target))
         else:
             made, run = None, load(precision)
@@ -207,7 +207,7 @@ def quantise(
         raise EngineError(f"{network.title} cannot be made in 8 bits: {error}") from error
     files = [folder / name for name in records.GRAPH]
     hashes = tuple(map(checksum_of, files))
-    graph = convert.quantised(folder, hashes)
+    graph = graphs.quantised(folder, hashes)
     sizes = 4 * network.parameters, files[1].stat().st_size
     return Made(graph, folder, hashes, sizes, post_training.layers(graph))
 

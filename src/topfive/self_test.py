@@ -36,7 +36,7 @@ def answers(backend: str, device: str | None = None) -> NDArray[np.float32]:
     Raises:
         TopfiveError: the backend or the device does not work, or the weights are not here.
     """
-    from topfive.classifier import ENGINES
+    from topfive.table import ENGINES
 
     with tempfile.TemporaryDirectory(prefix="topfive-") as folder:
         os.environ["TOPFIVE_CACHE"] = folder

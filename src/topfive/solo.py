@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive import blobs, files, memory, processes, records, weights
-from topfive.classifier import ENGINES
-from topfive.engine_keras import Run
 from topfive.errors import EngineError
 from topfive.find import find_network
 from topfive.networks import Network
 from topfive.processes import ChildError
+from topfive.run import Run
+from topfive.table import ENGINES
 
 TIMED = 10  # answers, at least; pictures are answered again where there are fewer
 
