@@ -21,7 +21,15 @@ from benchmarks import class_pictures
 from PIL import Image
 
 from tests import fakes, taught
-from topfive import Classifier, correcting, heads, labels, lessons, network_folders, weights
+from topfive import (
+    Classifier,
+    heads,
+    labels,
+    lessons,
+    network_folders,
+    weights,
+)
+from topfive.cli import teach_text
 from topfive.correcting import Corrected, add, forget, history, undo
 from topfive.errors import UsageError, WeightsError
 from topfive.extending import extend
@@ -173,7 +181,7 @@ def test_a_picture_that_is_there_already_changes_nothing_or_its_class(
     assert content(pets) == before
     assert not result.changes
     assert result.notes[0].startswith(f"{copy} is there already: discs/001.jpg")
-    assert "nothing changed" in correcting.describe(result)
+    assert "nothing changed" in teach_text.describe_corrections(result)
 
     result = add(pets, [(str(copy), "boards")])
     (change,) = result.changes
@@ -306,13 +314,17 @@ def test_the_text_fits_a_terminal_and_shows_names_as_they_are_safe(
         pets, [(str(odd), "a class whose name is as long as people make them: " + 60 * "x")]
     )
     taken = forget(pets, ["boards/003.jpg"])
-    texts = [correcting.describe(one) for one in (added, taken, history(pets), undo(pets))]
+    texts = [
+        teach_text.describe_corrections(one) for one in (added, taken, history(pets), undo(pets))
+    ]
     for text in texts:
         assert all(len(line) <= 80 for line in text.splitlines() if " " in line.strip())
         assert "\x1b" not in text
     undo(pets)
     # Where a line is broken depends on the length of the folder's name.
-    texts = [" ".join(text.split()) for text in (*texts, correcting.describe(history(pets)))]
+    texts = [
+        " ".join(text.split()) for text in (*texts, teach_text.describe_corrections(history(pets)))
+    ]
     assert "boards/003.jpg: was boards" in texts[1]
     assert "held out, right now:" in texts[1]
     assert texts[2].count(": added") == texts[2].count(": forgotten") == 1

@@ -16,6 +16,7 @@ from PIL import Image
 
 from tests import fakes, photographs
 from topfive import Classifier, evaluating, extending, labels, lessons, network_folders, offsets
+from topfive.cli import teach_text
 from topfive.collecting import Listener
 from topfive.errors import UsageError
 from topfive.extending import Extended, extend
@@ -174,7 +175,7 @@ def test_without_their_classes_the_first_answers_to_old_pictures_are_to_stay(
     assert told.begun == [30, 70, 100], "the new ones, the old ones, and what is said to both"
     assert len(told.added) == 200
     assert result.warnings == tuple(told.warnings)
-    text = extending.describe(result)
+    text = teach_text.describe_extension(result)
     assert "old, answered as before: 14 of 14" in text
     assert max(map(len, text.splitlines())) <= 80
     assert "right before" not in text
@@ -197,7 +198,7 @@ def test_pictures_of_old_classes_may_be_labelled_by_folders_and_some_left_out(
     assert any("notes.txt" in text for text in result.warnings)
     assert any(text.endswith("of new classes, too: 1") for text in result.warnings)
     assert result.old_pictures + result.outcome.before.of == 70
-    assert "right before" in extending.describe(result)
+    assert "right before" in teach_text.describe_extension(result)
 
 
 def test_new_classes_are_measured_on_a_validation(

@@ -65,13 +65,3 @@ def measure(classes: Sequence[str], pupils: Lessons, fit: Fit) -> Accuracy:
         ),
         metrics.confusions(truths, answers),
     )
-
-
-def told(measure: Measure) -> str:
-    """Return a share as `57 of 60 (95.0 %, 95 % interval 86.3-98.3)`."""
-    if not measure.of:
-        return "none to measure on"
-    return (
-        f"{measure.hits:,} of {measure.of:,} ({100 * measure.value:.1f} %, 95 % interval "
-        f"{100 * measure.low:.1f}-{100 * measure.high:.1f})"
-    )

@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 from topfive import folders, network_folders
 from topfive.errors import PictureError, UsageError
 from topfive.source import Source
+from topfive.text import named
+
+FEW = 10  # pictures of a class
+UNEVEN = 5  # times as many pictures of one class as of another
+PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
 @dataclass(frozen=True)
@@ -104,3 +109,22 @@ def _sources(folder: Path) -> list[Source]:
 
 def _told(names: Sequence[str]) -> str:
     return ", ".join(f"{name!a}" for name in names[:5]) + ", …" * (len(names) > 5) or "none"
+
+
+def odd_classes(found: ClassFolder, apart: ClassFolder | None) -> list[str]:
+    """Return what is odd about the names of the classes, and of those of a validation.
+
+    Raises:
+        UsageError: the validation has others.
+    """
+    notes = []
+    if set(map(str.lower, found.classes)) <= PARTS:
+        first = Path(found.folder) / found.classes[0]
+        notes.append(f"the classes are {named(found.classes)}: is {first} the folder of classes?")
+    if apart is not None:
+        if other := [name for name in apart.classes if name not in found.classes]:
+            raise UsageError(f"{apart.folder} holds classes that {found.folder} has not: "
+                             f"{named(other)}")  # fmt: skip
+        if missing := [name for name in found.classes if name not in apart.classes]:
+            notes.append(f"{apart.folder} holds no pictures of {named(missing)}")
+    return notes

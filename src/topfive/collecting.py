@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive import features
-from topfive.class_folders import ClassFolder
+from topfive.class_folders import FEW, UNEVEN, ClassFolder
 from topfive.classifier import Classifier
 from topfive.errors import EngineError
 from topfive.lessons import Lessons
@@ -20,9 +20,7 @@ from topfive.results import Failure
 from topfive.source import Source
 from topfive.text import named
 
-FEW = 10  # pictures of a class
 TINY = 32  # pixels
-UNEVEN = 5  # times as many pictures of one class as of another
 
 
 class Listener:

@@ -24,7 +24,7 @@ from topfive import (
     regression,
 )
 from topfive.collecting import Listener
-from topfive.correction_results import Changed, Corrected, History, describe, journal
+from topfive.correction_results import Changed, Corrected, History, journal
 from topfive.corrections import Change, changed
 from topfive.errors import OutputError, UsageError
 from topfive.metrics import Measure
@@ -35,7 +35,7 @@ from topfive.results import Failure
 from topfive.text import named
 
 # Some of them are the results'.
-__all__ = ["Corrected", "History", "add", "describe", "forget", "history", "undo"]
+__all__ = ["Corrected", "History", "add", "forget", "history", "undo"]
 
 LOCK = f"{network_folders.LOCK}-corrections"
 

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
-from topfive.accuracies import told
 from topfive.metrics import Measure
 from topfive.results import Failure
-from topfive.text import printable
-
-WIDTH = 80  # columns
-DID = {"add": "added", "forget": "forgotten", "undo": "taken back"}
 
 
 @dataclass(frozen=True)
@@ -104,56 +96,3 @@ def _changed(was: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> Ch
     one = now or was or {}
     classes = [None if end is None else str(end["class"]) for end in (was, now)]
     return Changed(str(one["name"]), str(one["sha256"]), *classes)
-
-
-def describe(result: Corrected | History) -> str:
-    """Return what a correction did, or which there were, as text."""
-    lines = _history(result) if isinstance(result, History) else _correction(result)
-    return fitted(lines)
-
-
-def fitted(lines: Iterable[str]) -> str:
-    """Return lines as a text for a terminal of `WIDTH`, names in it printable."""
-    wrapped = partial(textwrap.fill, width=WIDTH, subsequent_indent="    ", break_on_hyphens=False)
-    return "".join(f"{wrapped(printable(line))}\n" for line in lines)
-
-
-def _history(result: History) -> list[str]:
-    if not result.corrections:
-        return [f"{result.folder} was not corrected"]
-    lines = []
-    for number, one in enumerate(result.corrections, start=1):
-        lines.append(f"{number}. {one.date}: {DID.get(one.what, one.what)}")
-        lines += [f"  {_line(change)}" for change in one.changes]
-    return [*lines, _undo(result.folder, len(result.corrections))]
-
-
-def _correction(result: Corrected) -> list[str]:
-    if not result.changes:
-        return [f"{result.folder}: nothing changed", *(f"note: {one}" for one in result.notes)]
-    lines = [f"{result.folder}: {DID[result.what]} in {result.seconds:.1f} s"]
-    lines += [f"  {_line(change)}" for change in result.changes]
-    for what, names in (("appended", result.appended), ("removed", result.removed)):
-        lines += [f"{what}: the class {name}" for name in names]
-    for what, pair in (("", result.accuracy), ("old classes, ", result.old)):
-        if pair is not None:
-            lines += [f"held out, {what}right before: {told(pair[0])}"]
-            lines += [f"held out, {what}right now:    {told(pair[1])}"]
-    lines += [f"note: {one}" for one in result.notes]
-    return [*lines, _undo(result.folder, result.corrections)] if result.corrections else lines
-
-
-def _line(change: Changed) -> str:
-    if change.now is None:
-        return f"{change.name}: was {_class(change.was)}"
-    was = "" if change.was is None else f", was {_class(change.was)}"
-    return f"{change.name}: {_class(change.now)}{was}"
-
-
-def _class(name: str | None) -> str:
-    return name or "one of the old classes"
-
-
-def _undo(folder: str, count: int) -> str:
-    last = "it" if count == 1 else f"the last of {count:,} corrections"
-    return f"topfive teach {shlex.quote(folder)} --undo takes {last} back"

@@ -23,17 +23,15 @@ from topfive import (
     taught_networks,
     teaching,
 )
-from topfive.accuracies import told
 from topfive.collecting import Listener
-from topfive.correction_results import fitted
 from topfive.errors import UsageError
 from topfive.find import find_network
 from topfive.lessons import OLD
+from topfive.metrics import told
 from topfive.networks import Network
 from topfive.offsets import Outcome
 from topfive.processes import Background
 from topfive.results import Failure
-from topfive.text import named
 
 COST = 2.0  # percent
 # What the card keeps of the result.
@@ -113,7 +111,7 @@ def extend(
         )
     found = class_folders.read(folder, least=1)
     apart = None if validation is None else class_folders.read(validation, least=1)
-    notes = teaching.odd_classes(found, apart)
+    notes = class_folders.odd_classes(found, apart)
     old_pictures.check_classes(found.classes, card)
     before = old_pictures.find(old, card)
     if split == 0:
@@ -187,23 +185,3 @@ def _kept(outcome: Outcome, cost: float) -> tuple[str, ...]:
     if 100 * lost.low > cost:
         raise UsageError(f"{text}; nothing is written. More old pictures may do")
     return (f"{text}; by chance, it may be: more old pictures tell",)
-
-
-def describe(result: Extended) -> str:
-    """Return what was extended and what was measured, as text."""
-    found = result.outcome
-    before = [f"  old, right before: {told(found.before)}"] if result.layout else []
-    now = "right now" if result.layout else "answered as before"
-    lines = [
-        f"{result.folder}: {result.network} with {len(result.classes):,} more: "
-        f"{named(result.classes)}",
-        f"taught {result.pictures:,} pictures of new and {result.old_pictures:,} of old classes "
-        f"in {result.seconds:.1f} s; held out and measured:",
-        *before,
-        f"  old, {now}: {told(found.after)}; McNemar's p = {found.p_value:.2g}",
-        f"  old, taken for new: {told(found.taken)}",
-        f"  new, recognised: {told(found.recognised)}",
-        f"asked for: a cost of at most {result.cost:g} %; for that the new classes' scores were "
-        f"moved by {result.offset:+.2f}",
-    ]
-    return fitted(lines)

@@ -144,3 +144,13 @@ def by_class(
                     share(first[index], total), share(among[index], total))
         for index, total in enumerate(totals) if total
     )  # fmt: skip
+
+
+def told(measure: Measure) -> str:
+    """Return a share as `57 of 60 (95.0 %, 95 % interval 86.3-98.3)`."""
+    if not measure.of:
+        return "none to measure on"
+    return (
+        f"{measure.hits:,} of {measure.of:,} ({100 * measure.value:.1f} %, 95 % interval "
+        f"{100 * measure.low:.1f}-{100 * measure.high:.1f})"
+    )

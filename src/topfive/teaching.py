@@ -16,7 +16,7 @@ import numpy as np
 
 from topfive import class_folders, lessons, regression, taught_networks
 from topfive.accuracies import Accuracy, measure
-from topfive.class_folders import ClassFolder
+from topfive.class_folders import odd_classes
 from topfive.collecting import Collected, Listener, chosen, collect, joined
 from topfive.errors import UsageError
 from topfive.lessons import Lessons
@@ -27,7 +27,6 @@ from topfive.results import Failure
 from topfive.text import named
 
 SPLIT = 0.2
-PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
 @dataclass(frozen=True)
@@ -166,25 +165,6 @@ def teach(
         tuple(told),
         tuple(failure for one in collected for failure in one.failures),
     )
-
-
-def odd_classes(found: ClassFolder, apart: ClassFolder | None) -> list[str]:
-    """Return what is odd about the names of the classes, and of those of a validation.
-
-    Raises:
-        UsageError: the validation has others.
-    """
-    notes = []
-    if set(map(str.lower, found.classes)) <= PARTS:
-        first = Path(found.folder) / found.classes[0]
-        notes.append(f"the classes are {named(found.classes)}: is {first} the folder of classes?")
-    if apart is not None:
-        if other := [name for name in apart.classes if name not in found.classes]:
-            raise UsageError(f"{apart.folder} holds classes that {found.folder} has not: "
-                             f"{named(other)}")  # fmt: skip
-        if missing := [name for name in found.classes if name not in apart.classes]:
-            notes.append(f"{apart.folder} holds no pictures of {named(missing)}")
-    return notes
 
 
 def with_validation(

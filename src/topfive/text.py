@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 SHOWN = 3  # names in a warning
+WIDTH = 80  # columns
 
 
 def printable(name: str) -> str:
@@ -28,3 +31,9 @@ def named(names: Sequence[str]) -> str:
     """Return names as `a, b, c and 7 more`."""
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
+
+
+def fitted(lines: Iterable[str]) -> str:
+    """Return lines as a text for a terminal of `WIDTH`, names in it printable."""
+    wrapped = partial(textwrap.fill, width=WIDTH, subsequent_indent="    ", break_on_hyphens=False)
+    return "".join(f"{wrapped(printable(line))}\n" for line in lines)

@@ -12,8 +12,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive import class_folders, pipeline, preparation, teaching
-from topfive.collecting import FEW, UNEVEN
+from topfive import class_folders, pipeline, preparation
+from topfive.class_folders import FEW, UNEVEN
 from topfive.errors import UsageError
 from topfive.networks import Recipe
 from topfive.preparation import Prepared
@@ -111,7 +111,7 @@ def read(
     prepare = partial(_prepare, size=size, recipe=recipe, max_pixels=max_pixels)
     known = class_folders.read(folder)
     held = class_folders.read(validation, least=1) if validation else None
-    for text in teaching.odd_classes(known, held):
+    for text in class_folders.odd_classes(known, held):
         warn(text)
     if known.empty:
         warn(f"folders without a file, left out: {named(known.empty)}")

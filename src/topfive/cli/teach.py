@@ -141,9 +141,10 @@ def _taught(folder: str, chosen: dict[str, Any], listener: Listener) -> tuple[An
     old, cost, extend = (making.pop(name) for name in ("old", "cost", "extend"))
     if extend:
         from topfive import extending
+        from topfive.cli import teach_text
 
         result = extending.extend(folder, old, cost=cost, listener=listener, **making)
-        return result, extending.describe(result)
+        return result, teach_text.describe_extension(result)
     from topfive import teaching
     from topfive.cli.teach_text import describe
 
@@ -155,6 +156,7 @@ def _corrected(
     folder: str, kind: str, chosen: dict[str, Any], listener: Listener
 ) -> tuple[Any, str]:
     from topfive import correcting
+    from topfive.cli import teach_text
 
     place = Path(folder)
     result: Corrected | History
@@ -165,7 +167,7 @@ def _corrected(
         result = correcting.forget(place, chosen["forget"])
     else:
         result = correcting.undo(place) if kind == "undo" else correcting.history(place)
-    return result, correcting.describe(result)
+    return result, teach_text.describe_corrections(result)
 
 
 @contextmanager

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from topfive.accuracies import told
-from topfive.text import printable
+from topfive.correction_results import Changed, Corrected, History
+from topfive.extending import Extended
+from topfive.metrics import told
+from topfive.text import WIDTH, fitted, named, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -14,9 +16,9 @@ if TYPE_CHECKING:
     from topfive.accuracies import Accuracy
     from topfive.teaching import Teaching
 
-WIDTH = 80  # columns
 SHOWN = 10  # classes, the least accurate ones where there are more
 CONFUSED = 5  # pairs of classes
+DID = {"add": "added", "forget": "forgotten", "undo": "taken back"}
 
 
 def describe(result: Teaching) -> str:
@@ -81,3 +83,70 @@ def _classes(accuracy: Accuracy) -> Table:
             printable(one.name), f"{one.pictures:,}", f"{found.hits:,}", f"{found.of:,}", percent
         )
     return table
+
+
+def describe_corrections(result: Corrected | History) -> str:
+    """Return what a correction did, or which there were, as text."""
+    lines = _history(result) if isinstance(result, History) else _correction(result)
+    return fitted(lines)
+
+
+def _history(result: History) -> list[str]:
+    if not result.corrections:
+        return [f"{result.folder} was not corrected"]
+    lines = []
+    for number, one in enumerate(result.corrections, start=1):
+        lines.append(f"{number}. {one.date}: {DID.get(one.what, one.what)}")
+        lines += [f"  {_line(change)}" for change in one.changes]
+    return [*lines, _undo(result.folder, len(result.corrections))]
+
+
+def _correction(result: Corrected) -> list[str]:
+    if not result.changes:
+        return [f"{result.folder}: nothing changed", *(f"note: {one}" for one in result.notes)]
+    lines = [f"{result.folder}: {DID[result.what]} in {result.seconds:.1f} s"]
+    lines += [f"  {_line(change)}" for change in result.changes]
+    for what, names in (("appended", result.appended), ("removed", result.removed)):
+        lines += [f"{what}: the class {name}" for name in names]
+    for what, pair in (("", result.accuracy), ("old classes, ", result.old)):
+        if pair is not None:
+            lines += [f"held out, {what}right before: {told(pair[0])}"]
+            lines += [f"held out, {what}right now:    {told(pair[1])}"]
+    lines += [f"note: {one}" for one in result.notes]
+    return [*lines, _undo(result.folder, result.corrections)] if result.corrections else lines
+
+
+def _line(change: Changed) -> str:
+    if change.now is None:
+        return f"{change.name}: was {_class(change.was)}"
+    was = "" if change.was is None else f", was {_class(change.was)}"
+    return f"{change.name}: {_class(change.now)}{was}"
+
+
+def _class(name: str | None) -> str:
+    return name or "one of the old classes"
+
+
+def _undo(folder: str, count: int) -> str:
+    last = "it" if count == 1 else f"the last of {count:,} corrections"
+    return f"topfive teach {shlex.quote(folder)} --undo takes {last} back"
+
+
+def describe_extension(result: Extended) -> str:
+    """Return what was extended and what was measured, as text."""
+    found = result.outcome
+    before = [f"  old, right before: {told(found.before)}"] if result.layout else []
+    now = "right now" if result.layout else "answered as before"
+    lines = [
+        f"{result.folder}: {result.network} with {len(result.classes):,} more: "
+        f"{named(result.classes)}",
+        f"taught {result.pictures:,} pictures of new and {result.old_pictures:,} of old classes "
+        f"in {result.seconds:.1f} s; held out and measured:",
+        *before,
+        f"  old, {now}: {told(found.after)}; McNemar's p = {found.p_value:.2g}",
+        f"  old, taken for new: {told(found.taken)}",
+        f"  new, recognised: {told(found.recognised)}",
+        f"asked for: a cost of at most {result.cost:g} %; for that the new classes' scores were "
+        f"moved by {result.offset:+.2f}",
+    ]
+    return fitted(lines)
