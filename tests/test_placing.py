@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from topfive import hierarchy, labels, places, placing
+from topfive import hierarchy, labels, placing
 from topfive.errors import OutputError, PictureError, UsageError
 from topfive.journal import Journal
 from topfive.placing import Placer
@@ -226,9 +226,9 @@ def test_content_that_is_no_file_is_copied_under_a_safe_name(
 
 
 def test_the_name_of_an_address_is_its_last_part() -> None:
-    assert places.last_part("https://x.org/a/my%20cat.jpg?size=/1#/b") == "my cat.jpg"
-    assert places.safe_name(places.last_part("https://x.org/a%2F..%2Fb.jpg")) == "b.jpg"
-    assert places.last_part("s3://bucket/") == "bucket"
+    assert placing.last_part("https://x.org/a/my%20cat.jpg?size=/1#/b") == "my cat.jpg"
+    assert placing.safe_name(placing.last_part("https://x.org/a%2F..%2Fb.jpg")) == "b.jpg"
+    assert placing.last_part("s3://bucket/") == "bucket"
 
 
 @pytest.mark.parametrize(
@@ -365,12 +365,12 @@ def test_a_folder_that_is_itself_read_is_refused(
     out = Path("photos/sorted")
     for read in ("photos", "linked", ".", "photos/**/*.jpg", "photos/**", "**", "p*/*/*/*.jpg"):
         with pytest.raises(UsageError, match="would be classified, too"):
-            places.check(out, ["elsewhere", read])
+            placing.check(out, ["elsewhere", read])
     with pytest.raises(UsageError):
-        places.check(Path("photos"), ["photos"])
+        placing.check(Path("photos"), ["photos"])
     for read in ("photos/new", "photos/*.jpg", "photos/*/*.jpg", "photos/new/**", "-", "@names",
                  "https://x.org/**/photos?", "photos/sorted.zip", "photos/a.jpg"):  # fmt: skip
-        places.check(out, [read])
-    places.check(out, ["photos"], recursive=False)
-    places.check(Path("photos/.sorted"), ["photos", "photos/**"])
-    places.check(Path("photos"), ["photos/new"])
+        placing.check(out, [read])
+    placing.check(out, ["photos"], recursive=False)
+    placing.check(Path("photos/.sorted"), ["photos", "photos/**"])
+    placing.check(Path("photos"), ["photos/new"])

@@ -10,16 +10,7 @@ from os import PathLike, fsdecode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from topfive import (
-    cluster,
-    conditions,
-    hierarchy,
-    labels,
-    places,
-    ray_session,
-    sources,
-    tables,
-)
+from topfive import cluster, conditions, hierarchy, labels, placing, ray_session, sources, tables
 from topfive.classifier import Classifier
 from topfive.errors import UsageError
 from topfive.find import find_network
@@ -98,7 +89,7 @@ def batch(
     if watch and arguments is None:
         raise UsageError("only named sources, as folders are, can be watched")
     if placement and arguments is not None:
-        places.check(placement.folder, arguments, recursive=True)
+        placing.check(placement.folder, arguments, recursive=True)
     partial = journal_file(output)
     if output.exists() and not partial.exists() and not restart:
         raise UsageError(f"{output} is there already: give another name, or --restart")
