@@ -21,6 +21,7 @@ from topfive import (
     bench,
     bench_graphs,
     bench_plots,
+    bench_subjects,
     blobs,
     files,
     graphs,
@@ -29,7 +30,7 @@ from topfive import (
     weights,
 )
 from topfive.bench import Configuration, Turn
-from topfive.bench_graphs import RANDOM, Subject
+from topfive.bench_subjects import RANDOM, Subject
 from topfive.errors import EngineError, MissingExtraError, OutputError, UsageError, WeightsError
 from topfive.find import find_network
 from topfive.networks import Network
@@ -110,8 +111,8 @@ def squeezenet(weight_file: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TOPFIVE_CACHE", str(tmp_path_factory.mktemp("graphs")))
         patch.setenv("TOPFIVE_DATA", str(tmp_path_factory.mktemp("records")))
-        found = bench_graphs.find(["squeezenet_v1.1"], file=weight_file)
-        with bench_graphs.subjects(found, weight_file) as ready:
+        found = bench_subjects.find(["squeezenet_v1.1"], file=weight_file)
+        with bench_subjects.subjects(found, weight_file) as ready:
             assert len(ready) == 1
             yield ready[0]
 
@@ -315,16 +316,16 @@ def test_a_graph_in_8_bits_that_is_stored_is_measured_too(
     hashes = [files.checksum_of(folder / name) for name in names]
     entry = {"graph": "stored", "sha256": hashes}
     records.update("squeezenet_v1.1", checksum, records.PRECISIONS, "int8", entry)
-    found = bench_graphs.find(["squeezenet_v1.1"], file=weight_file)
+    found = bench_subjects.find(["squeezenet_v1.1"], file=weight_file)
     assert [precision for _, precision, _ in found] == ["f32", "int8"]
-    only = bench_graphs.find(["squeezenet_v1.1"], ["int8"], file=weight_file)
-    with bench_graphs.subjects(only) as ready:
+    only = bench_subjects.find(["squeezenet_v1.1"], ["int8"], file=weight_file)
+    with bench_subjects.subjects(only) as ready:
         assert ready[0].graph == folder / names[0]
         assert ready[0].multiply_adds == squeezenet.multiply_adds
     (folder / names[1]).write_bytes(b"something else")
     with (
         pytest.raises(EngineError, match="is not what it was"),
-        bench_graphs.subjects(only) as ready,
+        bench_subjects.subjects(only) as ready,
     ):
         pass
     assert list(blobs.folder().iterdir()) == []
@@ -346,21 +347,21 @@ def test_what_cannot_be_measured_is_an_error(
     arguments: dict[str, Any], error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error, match=said):
-        bench_graphs.find(**arguments)
+        bench_subjects.find(**arguments)
 
 
 def test_8_bits_that_nobody_made_say_how_to_make_them(weight_file: Path) -> None:
     with pytest.raises(UsageError, match="topfive quantize FOLDER --model squeezenet_v1"):
-        bench_graphs.find(["squeezenet_v1.1"], ["int8"], file=weight_file)
+        bench_subjects.find(["squeezenet_v1.1"], ["int8"], file=weight_file)
 
 
 def test_weights_that_do_not_fit_are_an_error_and_leave_nothing(tmp_path: Path) -> None:
     file = tmp_path / "cut.h5"
     file.write_bytes(weights.HDF5_MAGIC + bytes(100))
-    found = bench_graphs.find(["squeezenet_v1.1"], file=file)
+    found = bench_subjects.find(["squeezenet_v1.1"], file=file)
     with (
         pytest.raises(WeightsError, match=r"cut\.h5 does not fit"),
-        bench_graphs.subjects(found, file),
+        bench_subjects.subjects(found, file),
     ):
         pass
     assert list(blobs.folder().iterdir()) == []

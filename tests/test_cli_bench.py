@@ -16,9 +16,9 @@ import pytest
 
 from tests.test_bench import squeezenet, turns, ways
 from topfive import bench as library
-from topfive import bench_graphs, blobs, cli
+from topfive import blobs, cli
 from topfive.bench import Turn
-from topfive.bench_graphs import Subject
+from topfive.bench_subjects import Subject
 from topfive.cli.bench import gains, print_tables
 
 __all__ = ("squeezenet", "turns", "ways")  # fixtures
@@ -58,7 +58,7 @@ def test_json_holds_what_was_measured_with_what(
     network: list[str], squeezenet: Subject, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(bench_graphs, "subjects", lambda *_: nullcontext([squeezenet]))
+    monkeypatch.setattr("topfive.bench_subjects.subjects", lambda *_: nullcontext([squeezenet]))
     options = ["--threads", "1", "--batch", "2", "--runs", "1", "-f", "json"]
     assert main([*options, *network]) == 0
     told = json.loads(capsys.readouterr().out)

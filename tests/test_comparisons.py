@@ -12,7 +12,16 @@ from PIL import Image
 
 from tests import fakes
 from tests.photographs import PHOTOGRAPHS
-from topfive import Classifier, comparisons, labels, memory, side_by_side, solo, weights
+from topfive import (
+    Classifier,
+    compare_setting,
+    comparisons,
+    labels,
+    memory,
+    side_by_side,
+    solo,
+    weights,
+)
 from topfive.comparisons import Compared, Contender, SideBySide, compare, majority
 from topfive.errors import EngineError, UnknownNetworkError, UsageError, WeightsError
 from topfive.find import find_network
@@ -81,12 +90,16 @@ def test_each_network_is_counted_where_it_is_with_the_majority(
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(b"x" * len(name))
 
-    def ask(network: Network, setting: solo.Setting, squares: Path) -> solo.Answers:
+    def ask(
+        network: Network, setting: compare_setting.Setting, squares: Path
+    ) -> compare_setting.Answers:
         assert squares.stat().st_size == 3 * 3 * network.size**2
-        return solo.Answers(np.eye(1000, dtype=np.float32)[chosen[network.name]], 1.5, 2**20)
+        return compare_setting.Answers(
+            np.eye(1000, dtype=np.float32)[chosen[network.name]], 1.5, 2**20
+        )
 
-    monkeypatch.setattr(solo, "ready", lambda network, setting: None)
-    monkeypatch.setattr(solo, "ask", ask)
+    monkeypatch.setattr("topfive.compare_setting.ready", lambda network, setting: None)
+    monkeypatch.setattr("topfive.compare_setting.ask", ask)
     found = compare([*fakes.pictures(3, 64)], top=2)
     assert [one.network.name for one in found.contenders] == list(names)
     assert [one.agreements for one in found.contenders] == [2, 2, 1]
@@ -152,12 +165,12 @@ def test_an_error_in_the_networks_process_is_the_same_error_here(
     network = find_network("squeezenet_v1.1")
     broken = tmp_path / "broken.h5"
     broken.write_bytes(weight_file.read_bytes()[:5000])
-    setting = solo.Setting(broken, "openvino", None, None, "f32", True)
+    setting = compare_setting.Setting(broken, "openvino", None, None, "f32", True)
     with pytest.raises(WeightsError, match=r"broken\.h5 does not fit"):
-        solo.ask(network, setting, tmp_path / "squares")
-    setting = solo.Setting(weight_file, "openvino", "GPU", None, "f32", True)
+        compare_setting.ask(network, setting, tmp_path / "squares")
+    setting = compare_setting.Setting(weight_file, "openvino", "GPU", None, "f32", True)
     with pytest.raises(EngineError, match="there is no device GPU here"):
-        solo.ask(network, setting, tmp_path / "squares")
+        compare_setting.ask(network, setting, tmp_path / "squares")
 
 
 def test_no_weights_at_all_says_what_to_do(no_packages: None) -> None:

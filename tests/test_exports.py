@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests import fakes
-from topfive import Classifier, export_formats, exporting, exports, graphs, labels
+from topfive import Classifier, export_formats, exports, graphs, labels
 from topfive.errors import (
     EngineError,
     MissingExtraError,
@@ -308,12 +308,12 @@ def test_a_killed_export_leaves_nothing_and_the_next_one_cleans_up(
 
 def tamper(file: str, change: Callable[[bytes], bytes]) -> Callable[..., dict[str, str]]:
     """Return `spawn` with a fault in a file as soon as that is written."""
-    spawn = exporting.spawn
+    spawn = exports.spawn
 
     def spawn_and_tamper(request: dict[str, str], task: str) -> dict[str, str]:
         found = spawn(request, task)
         written = Path(request["folder"]) / file
-        if task == ("run" if file == exporting.ANSWERS else "write"):
+        if task == ("run" if file == exports.ANSWERS else "write"):
             written.write_bytes(change(written.read_bytes()))
         return found
 

@@ -25,7 +25,7 @@ from tests.conftest import ROOT
 from topfive import (
     Classifier,
     batches,
-    bench_graphs,
+    bench_subjects,
     comparisons,
     evaluating,
     export_formats,
@@ -417,23 +417,23 @@ def test_a_graph_in_8_bits_is_of_what_was_taught_and_of_nothing_else(
     assert len(found["predictions"]) == 5
     (seen,) = comparisons.compare(made.of("dog")[:1], [str(folder)], precision="int8").contenders
     assert seen.compiled
-    ((card, precision, known),) = bench_graphs.find([str(folder)], ["int8"])
-    with bench_graphs.subjects([(card, precision, known)]) as (subject,):
+    ((card, precision, known),) = bench_subjects.find([str(folder)], ["int8"])
+    with bench_subjects.subjects([(card, precision, known)]) as (subject,):
         assert subject.weights == network_folders.read(folder).taught.fingerprint  # type: ignore[union-attr]
     taught.write(folder, weight_file, head=taught.made_up_head(3, seed=9))
     assert "there is no extended in 8 bits" in run(
         ["classify", made.of("dog")[0], *int8], capsys, 2
     )
     with pytest.raises(UsageError, match="no extended in 8 bits"):
-        bench_graphs.find([str(folder)], ["int8"])
-    assert [found[1] for found in bench_graphs.find([str(folder)])] == ["f32"]
+        bench_subjects.find([str(folder)], ["int8"])
+    assert [found[1] for found in bench_subjects.find([str(folder)])] == ["f32"]
 
 
 def test_a_bench_has_the_head_in_its_graph(
     made: Made, warm: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    found = bench_graphs.find([str(made.pets), f"{made.extended}/"], ["f32"])
-    with bench_graphs.subjects(found) as subjects:
+    found = bench_subjects.find([str(made.pets), f"{made.extended}/"], ["f32"])
+    with bench_subjects.subjects(found) as subjects:
         pets, extended = (subject.multiply_adds for subject in subjects)
         assert extended - pets > 4 * taught.FEATURES  # the thousand classes, at each place
         assert {subject.graph.exists() for subject in subjects} == {True}
@@ -441,10 +441,10 @@ def test_a_bench_has_the_head_in_its_graph(
             "--runs", "1"]  # fmt: skip
     assert "tuned: 0.2" in run(line, capsys)
     with pytest.raises(UsageError, match="random weights are for published networks, not for pets"):
-        bench_graphs.find([str(made.pets)], random=True)
+        bench_subjects.find([str(made.pets)], random=True)
     shutil.copytree(made.pets, tmp_path / "pets")
     with pytest.raises(UsageError, match="several of the networks have one name"):
-        bench_graphs.find([str(made.pets), str(tmp_path / "pets")])
+        bench_subjects.find([str(made.pets), str(tmp_path / "pets")])
 
 
 @pytest.mark.parametrize(

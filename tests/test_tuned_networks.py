@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests import shapes, taught
-from topfive import Classifier, heads, network_folders, training, tuned_networks
+from topfive import Classifier, checkpoints, heads, network_folders, tuned_networks
 from topfive.errors import EngineError, UsageError
 from topfive.networks import Network
 from topfive.source import from_object
@@ -25,10 +25,10 @@ def work(tmp_path: Path, weight_file: Path, squeezenet: Classifier) -> Path:
     folder = tmp_path / "out" / ".training"
     folder.mkdir(parents=True)
     shapes.write(tmp_path / "shapes", 2)
-    taught.write_body(weight_file, folder / training.BODY)
+    taught.write_body(weight_file, folder / checkpoints.BODY)
     found = squeezenet.responses(map(from_object, names(tmp_path)), output="features")
     features = np.stack([np.asarray(response.values) for _, response in found])
-    heads.write(taught.fitted_head(features, TRUTHS, 4), folder / training.HEAD)
+    heads.write(taught.fitted_head(features, TRUTHS, 4), folder / checkpoints.HEAD)
     return folder
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from topfive import arithmetic, blobs, devices, graphs
-from topfive.bench_graphs import Subject
+from topfive.bench_subjects import Subject
 from topfive.errors import EngineError, UsageError
 from topfive.processes import Background
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from topfive import heads
 from topfive.errors import UsageError
 from topfive.files import unwritable
 
@@ -28,6 +29,9 @@ STATE, LOCK = "state.npz", "lock"
 PATIENCE = 20.0  # seconds for a process to end that was killed a moment ago
 
 Arrays = Sequence[NDArray[Any]]
+
+
+BODY, HEAD = "body.weights.h5", f"head{heads.ENDING}"  # what is handed over, beside checkpoints
 
 
 @dataclass

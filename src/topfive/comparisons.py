@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from topfive import devices, labels, preparation, solo
+from topfive import compare_setting, devices, labels, preparation
 from topfive import weights as weight_files
 from topfive.errors import PictureError, UsageError, WeightsError
 from topfive.find import find_network
@@ -163,7 +163,7 @@ def compare(
     if (device or "").upper() == devices.AUTO:
         device = devices.find_auto()
     file = None if weights is None else Path(weights).absolute()
-    setting = solo.Setting(file, backend, device, threads, precision, offline)
+    setting = compare_setting.Setting(file, backend, device, threads, precision, offline)
     recipes = [choose_recipe(card, recipe, fit, filter, window) for card in cards]
     for card in cards:
         check_weights(card, weights)
@@ -171,7 +171,7 @@ def compare(
         squares = [Path(folder) / f"{number}.squares" for number in range(len(cards))]
         for card in cards:
             progress(f"{card.title}: getting ready")
-            solo.ready(card, setting)
+            compare_setting.ready(card, setting)
         progress("reading the pictures")
         read = list(_read(pictures, cards, recipes, squares, max_pixels))
         failures = tuple(one for one in read if isinstance(one, Failure))
@@ -179,7 +179,7 @@ def compare(
         told = []
         for card, path in zip(cards, squares, strict=True) if kept else ():
             progress(f"{card.title}: {len(kept)} pictures")
-            told.append(solo.ask(card, setting, path))
+            told.append(compare_setting.ask(card, setting, path))
     answers = [
         [labels.top_predictions(row, labels.of(card), top) for row in one.probabilities]
         for card, one in zip(cards, told, strict=bool(kept))

@@ -7,20 +7,17 @@ that writes a file is never the one that runs it: the file has to stand alone.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from topfive import engine_keras, files, find, proofs
-from topfive.errors import DamagedWeightsError, EngineError
+from topfive.errors import DamagedWeightsError
 from topfive.export_formats import DESCRIPTION, FORMATS, Format, Opened
+from topfive.exports import ANSWERS, BUILT
 from topfive.networks import Network
-from topfive.processes import ChildError, ask, serve, skip_openvino_converter
-
-BUILT = "network"  # what is written, before it gets its name
-ANSWERS = "answers.npy"
+from topfive.processes import serve, skip_openvino_converter
 
 
 def write(format: Format, network: Network, file: Path, stamp: str) -> None:
@@ -47,24 +44,6 @@ def run(format: Format, network: Network) -> Opened:
     pictures = proofs.pictures(network.size)
     np.save(ANSWERS, np.concatenate([opened.answer(pictures), opened.answer(pictures[:1])]))
     return opened
-
-
-def spawn(request: dict[str, str], task: str) -> dict[str, str]:
-    """Have a process write an export, or run it; return what it found.
-
-    Raises:
-        WeightsError, OutputError, EngineError: why it could not.
-    """
-    try:
-        found: dict[str, str] = ask("topfive.exporting", request | {"task": task})
-    except ChildError as error:
-        what = {"write": "written", "run": "run"}[task]
-        free = shutil.disk_usage(request["folder"]).free / 1e6
-        raise EngineError(
-            f"{request['network']} in {request['format']} cannot be {what}: {error} "
-            f"({free:,.0f} MB free)"
-        ) from error
-    return found
 
 
 def answer(request: dict[str, str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,14 +26,18 @@ from topfive import (
 )
 from topfive.errors import EngineError, MissingExtraError, UsageError
 from topfive.export_formats import DESCRIPTION, FORMATS, Format
-from topfive.exporting import ANSWERS, BUILT, spawn
 from topfive.files import working
 from topfive.network_folders import check_weights
 from topfive.networks import Network, Recipe, check_choice
+from topfive.processes import ChildError, ask
 from topfive.text import printable
 from topfive.version import __version__
 
 log = logging.getLogger("topfive")
+
+
+BUILT = "network"  # what is written, before it gets its name
+ANSWERS = "answers.npy"
 
 
 @dataclass(frozen=True)
@@ -223,3 +228,21 @@ class Place:
             path.replace(file)
         files.sync_folder(self.out.parent)
         return size
+
+
+def spawn(request: dict[str, str], task: str) -> dict[str, str]:
+    """Have a process write an export, or run it; return what it found.
+
+    Raises:
+        WeightsError, OutputError, EngineError: why it could not.
+    """
+    try:
+        found: dict[str, str] = ask("topfive.exporting", request | {"task": task})
+    except ChildError as error:
+        what = {"write": "written", "run": "run"}[task]
+        free = shutil.disk_usage(request["folder"]).free / 1e6
+        raise EngineError(
+            f"{request['network']} in {request['format']} cannot be {what}: {error} "
+            f"({free:,.0f} MB free)"
+        ) from error
+    return found

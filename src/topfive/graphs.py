@@ -11,6 +11,8 @@ import numpy as np
 from topfive import files, records
 from topfive.errors import EngineError
 
+WEIGHTED = ("Convolution", "GroupConvolution", "MatMul")
+
 
 def quantised(folder: Path, hashes: Sequence[str]) -> Any:
     """Return the graph in 8 bits that is in a folder; see `records.quantised`.
@@ -106,3 +108,17 @@ def open_batch(graph: Any) -> None:
             new = opset13.reshape(old.input_value(0), np.array([0, *sides[1:]]), special_zero=True)
             old.output(0).replace(new.output(0))
     graph.reshape([-1, *graph.input().get_partial_shape().get_min_shape()[1:]])
+
+
+def layers(graph: Any) -> tuple[int, int]:
+    """Return how many layers with weights have them in 8 bits, and how many there are."""
+    kinds = []
+    for layer in graph.get_ops():
+        if layer.get_type_name() not in WEIGHTED:
+            continue
+        source = layer.input_value(1).get_node()
+        while source.get_type_name() != "Constant" and source.get_input_size():
+            source = source.input_value(0).get_node()
+        if source.get_type_name() == "Constant":
+            kinds.append(source.get_element_type().size)
+    return kinds.count(1), len(kinds)

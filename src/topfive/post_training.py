@@ -7,7 +7,6 @@ here.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,16 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive import blobs, devices, engine_keras, find, graphs, networks, records
-from topfive.errors import (
-    MissingExtraError,
-)
 from topfive.processes import serve, skip_openvino_converter
 
 # How much of the probability may move to other classes, in the mean over the pictures that make the
 # network, before layers go back to float32; on others it is 0.03 to 0.04 then. At 0.03, real
 # SqueezeNet lost a point of its top-5 accuracy. See docs/decisions/11-eight-bits.md.
 MAX_SHIFT = 0.02
-WEIGHTED = ("Convolution", "GroupConvolution", "MatMul")
 RANKED = 32  # pictures by which it is found which layers lose most
 
 
@@ -112,26 +107,6 @@ def fold(graph: Any) -> None:
     from openvino._offline_transformations import apply_moc_transformations
 
     apply_moc_transformations(graph, cf=True)
-
-
-def layers(graph: Any) -> tuple[int, int]:
-    """Return how many layers with weights have them in 8 bits, and how many there are."""
-    kinds = []
-    for layer in graph.get_ops():
-        if layer.get_type_name() not in WEIGHTED:
-            continue
-        source = layer.input_value(1).get_node()
-        while source.get_type_name() != "Constant" and source.get_input_size():
-            source = source.input_value(0).get_node()
-        if source.get_type_name() == "Constant":
-            kinds.append(source.get_element_type().size)
-    return kinds.count(1), len(kinds)
-
-
-def check_installed() -> None:
-    """Raise a `MissingExtraError` if NNCF is not installed."""
-    if importlib.util.find_spec("nncf") is None:
-        raise MissingExtraError("8 bits need an extra: pip install 'topfive[int8]'")
 
 
 def answer(request: dict[str, Any]) -> None:

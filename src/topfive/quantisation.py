@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import os
 import secrets
@@ -24,13 +25,13 @@ from topfive import (
     engine_openvino,
     examples,
     graphs,
-    post_training,
     records,
     weights,
 )
 from topfive.admission import Measurement
 from topfive.errors import (
     EngineError,
+    MissingExtraError,
     OutputError,
     UsageError,
 )
@@ -118,7 +119,7 @@ def lower(
     device = devices.find_auto() if device == devices.AUTO else device
     devices.check_device(device, precision)
     if precision == QUANTISED:
-        post_training.check_installed()
+        check_installed()
     check_weights(network, file)
     held = weights.Held(file, checksum_of(file)) if file else weights.held(network, offline)
     known = network.taught.fingerprint if network.taught else held.checksum
@@ -209,7 +210,7 @@ def quantise(
     hashes = tuple(map(checksum_of, files))
     graph = graphs.quantised(folder, hashes)
     sizes = 4 * network.parameters, files[1].stat().st_size
-    return Made(graph, folder, hashes, sizes, post_training.layers(graph))
+    return Made(graph, folder, hashes, sizes, graphs.layers(graph))
 
 
 def store(lowered: Lowered, checksum: str, made: Made | None) -> None:
@@ -235,3 +236,9 @@ def store(lowered: Lowered, checksum: str, made: Made | None) -> None:
     for graph in record.parent.glob(f"{stem}*/"):
         if graph.name != entry.get("graph"):  # of an earlier network
             shutil.rmtree(graph, ignore_errors=True)
+
+
+def check_installed() -> None:
+    """Raise a `MissingExtraError` if NNCF is not installed."""
+    if importlib.util.find_spec("nncf") is None:
+        raise MissingExtraError("8 bits need an extra: pip install 'topfive[int8]'")

@@ -22,14 +22,12 @@ from topfive import (
     training_data,
     training_model,
 )
-from topfive.checkpoints import Checkpoint
+from topfive.checkpoints import BODY, HEAD, Checkpoint
 from topfive.errors import DamagedWeightsError, UsageError
 from topfive.networks import Recipe
 from topfive.processes import serve
 from topfive.training_loop import Training
 from topfive.training_options import Options
-
-BODY, HEAD = "body.weights.h5", f"head{heads.ENDING}"  # what is handed over, beside checkpoints
 
 
 def tell(event: str, **values: Any) -> None:

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from topfive import heads, metrics, network_folders, training
+from topfive import checkpoints, heads, metrics, network_folders
 from topfive.classifier import Classifier
 from topfive.errors import EngineError, UsageError
 from topfive.metrics import Measure
@@ -63,8 +63,8 @@ def content(
 def files(work: Path) -> dict[str, tuple[str, Callable[[Path], None]]]:
     """Return the files of a network that a training left in its folder."""
     return {
-        "weights": (".weights.h5", partial(shutil.copyfile, work / training.BODY)),
-        "head": (heads.ENDING, partial(shutil.copyfile, work / training.HEAD)),
+        "weights": (".weights.h5", partial(shutil.copyfile, work / checkpoints.BODY)),
+        "head": (heads.ENDING, partial(shutil.copyfile, work / checkpoints.HEAD)),
     }
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from topfive.bench import Configuration, Measurement, Turn
-    from topfive.bench_graphs import Subject
+    from topfive.bench_subjects import Subject
 
 
 def listed(kind: Any) -> Callable[..., tuple[Any, ...]]:
@@ -101,20 +101,20 @@ def bench(
 
     Ctrl-C shows what was measured so far.
     """
-    from topfive import arithmetic, bench_graphs, bench_plots
+    from topfive import arithmetic, bench_plots, bench_subjects
     from topfive import bench as library
 
     if output is not None:
         bench_plots.check(output)
     threads = threads or tuple(dict.fromkeys((1, arithmetic.num_cpus())))
     library.check_threads(threads)
-    found = bench_graphs.find(names, precisions or None, weights, random_weights)
+    found = bench_subjects.find(names, precisions or None, weights, random_weights)
     turns: list[Turn] = []
     complete = False
     try:
         with progress() as show:
             show(0, 1, "making the graphs")
-            with bench_graphs.subjects(found, weights) as ready:
+            with bench_subjects.subjects(found, weights) as ready:
                 ways = library.configurations(ready, threads, batches)
                 show(0, runs * len(ways), describe(ways[0]))
                 for place, turn in enumerate(library.measure(ways, seconds, runs), start=1):
@@ -210,7 +210,7 @@ def gains(measurements: Sequence[Measurement]) -> dict[str, float]:
 
 
 def _title(subject: Subject) -> str:
-    from topfive.bench_graphs import RANDOM
+    from topfive.bench_subjects import RANDOM
 
     work = f"{subject.multiply_adds / 1e9:.2f} billion multiply-adds a picture"
     made_up = ", random weights" if subject.weights == RANDOM else ""
