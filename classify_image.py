@@ -3,8 +3,9 @@
 import argparse
 import sys
 
-from topfive import Classifier, TopfiveError, annotate, window
+from topfive import Classifier, TopfiveError
 from topfive.errors import EngineError
+from topfive.pictures import annotate, window
 
 parser = argparse.ArgumentParser(description="Print the five best labels, then show the picture.")
 parser.add_argument("-i", "--image", required=True, help="path to the input image")

@@ -27,7 +27,7 @@ from benchmarks.folder_sides import batch_command
 from benchmarks.one_photograph import environment
 from benchmarks.processes import BenchmarkError, Command, run, turn_by_turn
 from benchmarks.weight_files import ROOT, provide_file
-from topfive.find import find_network
+from topfive.networks.find import find_network
 
 FEW = 64
 NOISE = 1.05  # one machine is not faster with Ray; what is beyond that was measured wrongly
@@ -93,12 +93,13 @@ def report(cost: Cost) -> str:
 
 def print_pause(network: str, weights: Path, pictures: Path) -> None:
     """Print how long it is from the last row of a chunk to the first of the next."""
-    from topfive import cluster, sources
+    from topfive.batches import ray_rows
+    from topfive.sources import arguments as sources
 
-    cluster.FIRST_CHUNK, cluster.CHUNK_SECONDS, cluster.BLOCK = 8, 0, 1
+    ray_rows.FIRST_CHUNK, ray_rows.CHUNK_SECONDS, ray_rows.BLOCK = 8, 0, 1
     times = []
     options = {"network": network, "weights": str(weights)}
-    for _ in cluster.rows(sources.read([str(pictures)]), options, 5, "local", actors=1):
+    for _ in ray_rows.rows(sources.read([str(pictures)]), options, 5, "local", actors=1):
         times.append(perf_counter())
     pauses = [times[end] - times[end - 1] for end in range(8, len(times), 8)]
     print(PAUSE, median(pauses))

@@ -24,7 +24,7 @@ from benchmarks.folder_sides import batch_command
 from benchmarks.one_photograph import MISSED, environment
 from benchmarks.processes import BenchmarkError, run
 from benchmarks.weight_files import ROOT, provide_file
-from topfive.find import find_network
+from topfive.networks.find import find_network
 
 COUNTS = (10_000, 100_000)
 GROWTH = 1.05  # the target

@@ -30,8 +30,8 @@ from benchmarks.folder_sides import answers, batch_command, compare_answers, rat
 from benchmarks.one_photograph import environment
 from benchmarks.processes import BenchmarkError, Command, run, turn_by_turn
 from benchmarks.weight_files import ROOT, provide_file
-from topfive.find import find_network
-from topfive.networks import Network
+from topfive.networks.cards import Network
+from topfive.networks.find import find_network
 
 PICTURES = 320  # whole batches of Keras's, so that no part of one counts as a batch's time
 COMPARED = 8

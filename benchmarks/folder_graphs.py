@@ -28,24 +28,18 @@ def main() -> None:
     import numpy as np
     import openvino
 
-    from topfive import (
-        arithmetic,
-        blobs,
-        devices,
-        direct_graphs,
-        files,
-        graphs,
-        images,
-        keras_models,
-    )
-    from topfive.find import find_network
-    from topfive.networks import choose_recipe
-    from topfive.squares import fit
+    from topfive.engines import blobs, devices, direct_graphs, graphs, keras_models
+    from topfive.evaluation import arithmetic
+    from topfive.networks.cards import choose_recipe
+    from topfive.networks.find import find_network
+    from topfive.pictures import decoding
+    from topfive.pictures.squares import fit
+    from topfive.system import files
 
     network = find_network(options.network)
     recipe = choose_recipe(network, "tutorial")
     squares = [
-        fit(images.decode(file.read_bytes(), keras=True), network.size, recipe)
+        fit(decoding.decode(file.read_bytes(), keras=True), network.size, recipe)
         for file in first(options.folder, options.answers or 0)
     ]
     openvino.serialize(arithmetic.product("f32"), options.target / "product.xml")

@@ -17,8 +17,8 @@ from typing import Any
 
 from benchmarks.folder_pictures import first
 from benchmarks.folder_sides import Window, command_line, print_answers
-from topfive.find import find_network
-from topfive.networks import Network
+from topfive.networks.cards import Network
+from topfive.networks.find import find_network
 
 BATCH = 32
 # Both pipelines stretch with bilinear filtering and without anti-aliasing, Keras's default and
@@ -86,9 +86,9 @@ def main() -> None:
     import keras
     import numpy as np
     import tensorflow as tf
-    from tests.fakes import bare_model
+    from tests.support.fakes import bare_model
 
-    from topfive.weight_loading import load_weights
+    from topfive.engines.weight_loading import load_weights
 
     network = find_network(options.network)
     preprocess, size = preprocessing(network), (network.size, network.size)

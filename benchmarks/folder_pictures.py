@@ -60,7 +60,7 @@ def first(folder: Path, count: int) -> list[Path]:
 def make(folder: Path, width: int, height: int, count: int = 32) -> None:
     """Write JPEGs of coloured blobs."""
     from PIL import Image
-    from tests.fakes import pictures
+    from tests.support.fakes import pictures
 
     folder.mkdir(parents=True)
     for number, pixels in enumerate(pictures(count, max(width, height))):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.processes import BenchmarkError, Command, Run
 from benchmarks.weight_files import own_options
-from topfive.networks import Network
+from topfive.networks.cards import Network
 
 # OpenVINO's benchmark_app prints its result so; the other sides do as it does.
 THROUGHPUT = re.compile(r"^(?:\[ INFO \] )?Throughput: +(\d+(?:\.\d+)?) FPS$", re.MULTILINE)

@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 from benchmarks.folder_pictures import first
 from benchmarks.folder_sides import command_line, print_stages
 from benchmarks.weight_files import own_file
-from topfive import engine_openvino, images, preparation
-from topfive.find import find_network
-from topfive.networks import Network
-from topfive.run import Run
-from topfive.source import Source
-from topfive.squares import draft_side, fit
+from topfive.engines import openvino_engine
+from topfive.engines.run import Run
+from topfive.networks.cards import Network
+from topfive.networks.find import find_network
+from topfive.pictures import decoding as images
+from topfive.pictures import preparation
+from topfive.pictures.squares import draft_side, fit
+from topfive.sources.source import Source
 
 PICTURES = 160
 Clock = Callable[[], float]
@@ -61,7 +63,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=PICTURES, help=f"how many ({PICTURES})")
     options = parser.parse_args()
     network = find_network(options.network)
-    run = engine_openvino.load(
+    run = openvino_engine.load(
         network, own_file(network, options.weights), threads=1, throughput=True
     )
     count = -(-options.pictures // run.batch) * run.batch

@@ -14,15 +14,16 @@ from pathlib import Path
 from benchmarks.folder_pictures import first
 from benchmarks.folder_sides import Answer, Window, command_line, print_answers
 from benchmarks.weight_files import own_file
-from topfive import Classification, Classifier, sources
-from topfive.find import find_network
-from topfive.source import Source
+from topfive import Classification, Classifier
+from topfive.networks.find import find_network
+from topfive.sources import arguments
+from topfive.sources.source import Source
 
 
 def endless(folder: Path) -> Iterator[Source]:
     """Yield the folder's files, and again."""
     while True:
-        yield from sources.read([str(folder)])
+        yield from arguments.read([str(folder)])
 
 
 def classify(classifier: Classifier, found: Iterable[Path | Source]) -> Iterator[Answer]:

@@ -27,8 +27,8 @@ from statistics import median
 
 from benchmarks.processes import BenchmarkError, Command, run
 from benchmarks.weight_files import ROOT
-from topfive.networks import PackagedFile
-from topfive.published import DEFAULT_NETWORK, find_published
+from topfive.networks.cards import PackagedFile
+from topfive.networks.published import DEFAULT_NETWORK, find_published
 
 LARGEST = 10
 PARTS = ("pyproject.toml", "README.md", "LICENSE", "src")  # what is built

@@ -31,7 +31,7 @@ from statistics import median
 
 from benchmarks.processes import BenchmarkError, Command, run, turn_by_turn
 from benchmarks.weight_files import ROOT, own_options, provide_file, provide_weights
-from topfive.find import find_network
+from topfive.networks.find import find_network
 
 TUTORIAL = ROOT / "benchmarks" / "tutorial.py"
 DEFAULT, SMALLEST = "efficientnet_lite0", "squeezenet"

@@ -32,7 +32,7 @@ from benchmarks.folder_sides import rate
 from benchmarks.one_photograph import MISSED, environment
 from benchmarks.processes import BenchmarkError, Command, run, turn_by_turn
 from benchmarks.weight_files import ROOT, own_options, provide_file
-from topfive.find import find_network
+from topfive.networks.find import find_network
 
 NETWORKS = ("efficientnet_lite0", "resnet50", "vgg16", "squeezenet")
 FASTER = dict.fromkeys(("resnet50", "vgg16"), 1.7)  # the targets, for many pictures at a time
@@ -154,7 +154,7 @@ def precisions() -> tuple[str, ...]:
     without = tuple(name for name in PRECISIONS if name != "bf16")
     if "ONEDNN_MAX_CPU_ISA" in os.environ:  # OpenVINO says what the CPU has, not what it may use
         return without
-    code = "from topfive import devices; devices.check_device('CPU', 'bf16')"
+    code = "from topfive.engines import devices; devices.check_device('CPU', 'bf16')"
     try:
         run(Command((sys.executable, "-c", code), dict(os.environ)))
     except BenchmarkError:

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from benchmarks.folder_sides import Window
 from benchmarks.weight_files import own_file
-from topfive import engine_openvino
-from topfive.find import find_network
-from topfive.networks import PRECISIONS
-from topfive.run import Run
+from topfive.engines import openvino_engine
+from topfive.engines.run import Run
+from topfive.networks.cards import PRECISIONS
+from topfive.networks.find import find_network
 
 PICTURES = 8
 
@@ -57,7 +57,7 @@ def main() -> None:
     options = parser.parse_args()
     network = find_network(options.network)
     file = own_file(network, options.weights)
-    run = engine_openvino.load(
+    run = openvino_engine.load(
         network, file, precision=options.precision, throughput=not options.one
     )
     pictures = np.random.default_rng(1).integers(

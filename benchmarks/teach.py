@@ -29,7 +29,7 @@ from benchmarks.folder_pictures import PHOTOGRAPHS
 from benchmarks.one_photograph import MISSED, environment
 from benchmarks.processes import BenchmarkError, Command, Run, run
 from benchmarks.weight_files import own_options, provide_file, published_file
-from topfive.published import DEFAULT_NETWORK, find_published
+from topfive.networks.published import DEFAULT_NETWORK, find_published
 
 NETWORKS = (DEFAULT_NETWORK, "squeezenet")
 RATIO, HELD_OUT, COST = 1.3, 88.0, 2.0  # the targets: times, percent, points

@@ -14,9 +14,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from topfive import files, labels, weights
-from topfive.find import find_network
-from topfive.networks import Network
+from topfive.networks import labels, weights
+from topfive.networks.cards import Network
+from topfive.networks.find import find_network
+from topfive.system import files
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "weights"
@@ -86,7 +87,7 @@ def provide_weights(network: Network, home: Path) -> tuple[str, list[str], list[
 def make_random(name: str, file: str) -> None:
     """Write random weights for a network; needs no training framework."""
     os.environ["KERAS_BACKEND"] = "openvino"
-    from tests.fakes import make_weights
+    from tests.support.fakes import make_weights
 
     make_weights(find_network(name), Path(file))
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from topfive import direct_graphs, engine_keras, proofs, weights
-from topfive.published import NETWORKS
+from topfive.engines import direct_graphs, keras_engine, proofs
+from topfive.networks import weights
+from topfive.networks.published import NETWORKS
 
 ASSET = Path(__file__).parents[1] / "src" / "topfive" / "assets" / direct_graphs.ASSET
 
@@ -20,7 +21,7 @@ def main() -> None:
     arrays = {}
     for network in NETWORKS.values():
         if network.direct:
-            run = engine_keras.load(network, weights.checked(network), backend="tensorflow")
+            run = keras_engine.load(network, weights.checked(network), backend="tensorflow")
             pictures = proofs.pictures(network.size)
             arrays[f"{network.name}_logits"] = run.logits(pictures)
             arrays[f"{network.name}_features"] = run.features(pictures)

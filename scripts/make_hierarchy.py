@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from topfive import hierarchy, labels
+from topfive.networks import hierarchy, labels
 
 ASSET = Path(__file__).parents[1] / "src" / "topfive" / "assets" / hierarchy.ASSET
 HYPERNYM = ("@", "@i")  # a kind of; an instance of

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.photographs import PHOTOGRAPHS
+from tests.support.photographs import PHOTOGRAPHS
 
-from topfive import images, squares, weights
-from topfive.networks import Network
-from topfive.published import NETWORKS
+from topfive.networks import weights
+from topfive.networks.cards import Network
+from topfive.networks.published import NETWORKS
+from topfive.pictures import decoding, squares
 
 ANSWERS = Path(__file__).parents[1] / "tests" / "data" / "torch_answers.json"
 BEST = 5
@@ -41,7 +42,7 @@ def _answers(network: Network, files: list[Path]) -> dict[str, dict[str, float]]
     told = {}
     with torch.inference_mode():
         for file in sorted(files):
-            square = squares.fit(images.decode(file.read_bytes()), network.size, network.recipe)
+            square = squares.fit(decoding.decode(file.read_bytes()), network.size, network.recipe)
             pixels = (torch.tensor(square.astype(np.float32)) - 127) / 128
             row = model(pixels.permute(2, 0, 1)[None]).softmax(1)[0].numpy()
             best = (-row).argsort()[:BEST]

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from topfive.cli import cli
-from topfive.published import NETWORKS
+from topfive.networks.published import NETWORKS
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = ROOT / "docs" / "commands.md"

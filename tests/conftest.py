@@ -15,17 +15,17 @@ from PIL import Image
 # no training framework; the others run in processes of their own.
 os.environ["KERAS_BACKEND"] = "openvino"
 
-from tests import fakes, made_up
-from topfive import Classifier, weights
+from tests.support import fakes, made_up
+from topfive import Classifier
+from topfive.networks import weights
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
 
 # The longest, by measurement: they come first, so that no process waits for another's last file.
-LONG = ("test_keras_models", "test_engine_openvino", "test_taught_everywhere", "test_cluster",
-        "test_tuning", "test_exports", "test_benchmarks_folder", "test_backends",
-        "test_quantisation")  # fmt: skip
+LONG = ("test_keras_models", "test_openvino_engine", "test_taught_everywhere", "test_ray_rows",
+        "test_tune", "test_export", "test_folder", "test_backends", "test_quantize")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

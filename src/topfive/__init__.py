@@ -16,51 +16,51 @@ from typing import TYPE_CHECKING
 from topfive.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from topfive.batches import Placement, batch
-    from topfive.classifier import Classifier, classify
+    from topfive.batches.batch import Placement, batch
+    from topfive.batches.journal import Summary
+    from topfive.batches.run import Listener
+    from topfive.classification.classifier import Classifier, classify
     from topfive.errors import PictureError, TopfiveError, UsageError, WeightsError
-    from topfive.evaluating import evaluate
-    from topfive.evaluations import Comparison, Evaluation
-    from topfive.find import find_network
-    from topfive.journal import Summary
-    from topfive.networks import Network
-    from topfive.published import NETWORKS
+    from topfive.evaluation.evaluate import evaluate
+    from topfive.evaluation.evaluations import Comparison, Evaluation
+    from topfive.networks.cards import Network
+    from topfive.networks.find import find_network
+    from topfive.networks.published import NETWORKS
     from topfive.results import Classification, Failure, Prediction, Row
-    from topfive.runs import Listener
-    from topfive.source import Source
-    from topfive.teaching import Teaching, teach
-    from topfive.tuning import Tuned, tune
+    from topfive.sources.source import Source
+    from topfive.teaching.teach import Teaching, teach
+    from topfive.training.tune import Tuned, tune
 
 # OpenVINO tells a server on the internet of each import, unless it finds no such package.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 # Imported at first use: `topfive --help` needs none of them.
 _HOMES = {
-    "Placement": "batches",
-    "batch": "batches",
-    "Classifier": "classifier",
-    "classify": "classifier",
+    "Placement": "batches.batch",
+    "batch": "batches.batch",
+    "Classifier": "classification.classifier",
+    "classify": "classification.classifier",
     "PictureError": "errors",
     "TopfiveError": "errors",
     "UsageError": "errors",
     "WeightsError": "errors",
-    "evaluate": "evaluating",
-    "Comparison": "evaluations",
-    "Evaluation": "evaluations",
-    "find_network": "find",
-    "Summary": "journal",
-    "Network": "networks",
-    "NETWORKS": "published",
+    "evaluate": "evaluation.evaluate",
+    "Comparison": "evaluation.evaluations",
+    "Evaluation": "evaluation.evaluations",
+    "find_network": "networks.find",
+    "Summary": "batches.journal",
+    "Network": "networks.cards",
+    "NETWORKS": "networks.published",
     "Classification": "results",
     "Failure": "results",
     "Prediction": "results",
     "Row": "results",
-    "Listener": "runs",
-    "Source": "source",
-    "Teaching": "teaching",
-    "teach": "teaching",
-    "Tuned": "tuning",
-    "tune": "tuning",
+    "Listener": "batches.run",
+    "Source": "sources.source",
+    "Teaching": "teaching.teach",
+    "teach": "teaching.teach",
+    "Tuned": "training.tune",
+    "tune": "training.tune",
 }
 
 __all__ = [

@@ -31,7 +31,7 @@ from topfive.cli.train import train
 from topfive.cli.tune import tune
 from topfive.cli.weights import weights
 from topfive.errors import TopfiveError
-from topfive.processes import skip_openvino_converter
+from topfive.system.processes import skip_openvino_converter
 from topfive.version import __version__
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it

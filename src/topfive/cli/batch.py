@@ -13,11 +13,11 @@ import click
 
 from topfive.cli import options
 from topfive.errors import PictureError, TopfiveError
-from topfive.processes import return_memory
+from topfive.system.processes import return_memory
 
 if TYPE_CHECKING:
-    from topfive.journal import Summary
-    from topfive.progress import Pictures
+    from topfive.batches.journal import Summary
+    from topfive.system.progress import Pictures
 
 SHOWN = 10  # classes in the summary
 
@@ -74,19 +74,20 @@ def batch(
         raise click.UsageError(
             "--by-ancestor needs --ancestor, and --copy-to, --move-to or --link-to"
         )
-    from topfive import batches, sources
-    from topfive.batches import Placement
-    from topfive.find import find_network
-    from topfive.progress import show_pictures
-    from topfive.runs import Listener
-    from topfive.text import printable
+    from topfive.batches import batch as batches
+    from topfive.batches.batch import Placement
+    from topfive.batches.run import Listener
+    from topfive.networks.find import find_network
+    from topfive.sources import arguments
+    from topfive.system.progress import show_pictures
+    from topfive.system.text import printable
 
     return_memory()
     counted: list[int | None] = []
 
     def count() -> None:
         try:
-            counted.append(sources.count(pictures, recursive=True, unpack=True))
+            counted.append(arguments.count(pictures, recursive=True, unpack=True))
         except TopfiveError:  # which reading them raises as well
             counted.append(None)
 
@@ -106,7 +107,7 @@ def batch(
     with show_pictures(lambda: counted[0] if counted else None, quiet) as shown:
         try:
             summary = batches.batch(
-                sources.read_names(sys.stdin.buffer) if null else pictures,
+                arguments.read_names(sys.stdin.buffer) if null else pictures,
                 ordered=not unordered,
                 placement=Placement(*places[0], by_ancestor) if places else None,
                 listener=Terminal(),
@@ -129,8 +130,8 @@ def show(summary: Summary, shown: Pictures, network: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from topfive.progress import describe
-    from topfive.text import printable
+    from topfive.system.progress import describe
+    from topfive.system.text import printable
 
     console = Console(stderr=True, highlight=False)
     failed = sum(summary.failures.values())

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from topfive.cli import options
-from topfive.networks import PRECISIONS
+from topfive.networks.cards import PRECISIONS
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from topfive.bench import Configuration, Measurement, Turn
-    from topfive.bench_subjects import Subject
+    from topfive.evaluation.bench import Configuration, Measurement, Turn
+    from topfive.evaluation.bench_subjects import Subject
 
 
 def listed(kind: Any) -> Callable[..., tuple[Any, ...]]:
@@ -101,8 +101,8 @@ def bench(
 
     Ctrl-C shows what was measured so far.
     """
-    from topfive import arithmetic, bench_plots, bench_subjects
-    from topfive import bench as library
+    from topfive.evaluation import arithmetic, bench_plots, bench_subjects
+    from topfive.evaluation import bench as library
 
     if output is not None:
         bench_plots.check(output)
@@ -173,8 +173,8 @@ def print_tables(measurements: Sequence[Measurement], settings: dict[str, Any]) 
     from rich.console import Console
     from rich.text import Text
 
-    from topfive import arithmetic
-    from topfive.bench import MODES
+    from topfive.evaluation import arithmetic
+    from topfive.evaluation.bench import MODES
 
     here, console = arithmetic.machine(), Console(highlight=False)
     version = here["openvino"].partition("-")[0]
@@ -198,7 +198,7 @@ def print_tables(measurements: Sequence[Measurement], settings: dict[str, Any]) 
 
 def gains(measurements: Sequence[Measurement]) -> dict[str, float]:
     """Return how much faster than float32 each lower precision is at its best throughput."""
-    from topfive.bench import THROUGHPUT
+    from topfive.evaluation.bench import THROUGHPUT
 
     best: dict[str, float] = {}
     for one in measurements:
@@ -210,7 +210,7 @@ def gains(measurements: Sequence[Measurement]) -> dict[str, float]:
 
 
 def _title(subject: Subject) -> str:
-    from topfive.bench_subjects import RANDOM
+    from topfive.evaluation.bench_subjects import RANDOM
 
     work = f"{subject.multiply_adds / 1e9:.2f} billion multiply-adds a picture"
     made_up = ", random weights" if subject.weights == RANDOM else ""
@@ -221,7 +221,7 @@ def _table(mode: str, measurements: Sequence[Measurement]) -> Table:
     """Return a table of one network's latencies or throughputs."""
     from rich.table import Table
 
-    from topfive.bench import LATENCY
+    from topfive.evaluation.bench import LATENCY
 
     own = ("median ms", "p95 ms") if mode == LATENCY else ("batch", "pictures/s", "range")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")

@@ -10,12 +10,12 @@ import click
 from topfive.cli import options
 from topfive.cli.classify import write
 from topfive.cli.evaluate import terminal
-from topfive.processes import return_memory
+from topfive.system.processes import return_memory
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from topfive.calibrating import Calibrated
+    from topfive.evaluation.calibrate import Calibrated
 
 # Of `calibration` and `fitting`, which are not imported for a help page; a test compares them.
 METHODS = ("raps", "aps")
@@ -63,7 +63,7 @@ def calibrate(folder: str, dry_run: bool, format: str, quiet: bool, **chosen: An
     is stored for these weights, recipe and precision; classify and batch use it with
     --calibrated, --coverage and --reject.
     """
-    from topfive import calibrating
+    from topfive.evaluation import calibrate as calibrating
 
     return_memory()
     with terminal(quiet) as listener:
@@ -79,7 +79,7 @@ def show(result: Calibrated, stored: bool) -> None:
     """Print what a calibration is and how good it is."""
     from rich.console import Console
 
-    from topfive.text import printable
+    from topfive.system.text import printable
 
     console = Console(highlight=False, markup=False, emoji=False)
     found = result.calibration

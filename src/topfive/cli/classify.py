@@ -15,10 +15,10 @@ from topfive.cli import options
 from topfive.errors import EngineError, OutputError, PictureError
 
 if TYPE_CHECKING:
-    from topfive.classifier import Classifier
-    from topfive.outputs import Result
+    from topfive.classification.classifier import Classifier
+    from topfive.classification.outputs import Result
     from topfive.results import Classification
-    from topfive.source import Source
+    from topfive.sources.source import Source
 
 # The keys of `outputs.FORMATS`, which is not imported for a help page; a test compares them.
 FORMATS = ("text", "json", "jsonl", "csv")
@@ -56,20 +56,22 @@ def classify(
     if not arguments:
         raise click.UsageError("name a picture, a folder, an address, or - for standard input")
     if chosen["backend"] == "openvino" and chosen["precision"] != "int8":
-        from topfive import blobs, find
+        from topfive.engines import blobs
+        from topfive.networks import find
 
         card = find.find_network(chosen["network"])
         device = (chosen["device"] or blobs.DEFAULT_DEVICE).upper()
         target = blobs.Target(device, precision=chosen["precision"])
         blobs.read_ahead(card, chosen["weights"], target)
-    from topfive import outputs, sources
-    from topfive.classifier import Classifier
+    from topfive.classification import outputs
+    from topfive.classification.classifier import Classifier
+    from topfive.sources import arguments as sources
 
     found = sources.read(arguments, recursive)
     first = list(islice(found, 2))
     several = len(first) > 1
     if save is not None:
-        from topfive import annotate
+        from topfive.pictures import annotate
 
         annotate.check_target(save, several)
     answers = Answers(Classifier(**chosen, wait=False), save, show)
@@ -129,7 +131,7 @@ class Answers:
                 self._draw(source, result)
 
     def _draw(self, source: Source, result: Classification) -> None:
-        from topfive import annotate, window
+        from topfive.pictures import annotate, window
 
         drawn = annotate.draw(self.classifier.decode(source), result)
         if self.save is not None:
@@ -145,7 +147,7 @@ class Answers:
                 print(f"topfive: {error}", file=sys.stderr)
 
     def _fail(self, name: str, message: str) -> None:
-        from topfive.text import printable
+        from topfive.system.text import printable
 
         self.failed = True
         print(f"topfive: {printable(name)}: {printable(message)}", file=sys.stderr, flush=True)

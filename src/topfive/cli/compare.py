@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from topfive.comparisons import Compared, SideBySide
+    from topfive.evaluation.compare import Compared, SideBySide
 
 NARROWEST = 24  # columns of a terminal, for a network's answers
 
@@ -67,10 +67,11 @@ def compare(
     without reading the picture) and how much memory that process takes at most. A network
     agrees where its first answer is that of most.
     """
-    from topfive import comparisons, sources
-    from topfive.text import printable
+    from topfive.evaluation import compare as comparisons
+    from topfive.sources import arguments
+    from topfive.system.text import printable
 
-    found = list(sources.read(pictures, recursive))
+    found = list(arguments.read(pictures, recursive))
     if save is not None:
         check_target(save, [source.name for source in found])
     with progress() as say:
@@ -91,8 +92,8 @@ def compare(
 def check_target(save: Path, names: list[str]) -> None:
     """Raise a `UsageError` where the picture could not be saved, or would replace one of those
     that are compared."""
-    from topfive import annotate
-    from topfive.side_by_side import MAX_PICTURES
+    from topfive.evaluation.compare_picture import MAX_PICTURES
+    from topfive.pictures import annotate
 
     annotate.check_target(save, several=False)
     if len(names) > MAX_PICTURES:
@@ -103,9 +104,10 @@ def check_target(save: Path, names: list[str]) -> None:
 
 def draw(compared: SideBySide, save: Path | None, show: bool) -> bool:
     """Save and show a comparison; return whether it could be saved."""
-    from topfive import annotate, side_by_side, window
+    from topfive.evaluation import compare_picture
+    from topfive.pictures import annotate, window
 
-    drawn, saved = side_by_side.draw(compared), True
+    drawn, saved = compare_picture.draw(compared), True
     if save is not None:
         try:
             annotate.save(drawn, "comparison", save, set())
@@ -138,7 +140,7 @@ def print_text(compared: SideBySide) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from topfive.text import printable
+    from topfive.system.text import printable
 
     console, names = Console(highlight=False), [one.name for one in compared.contenders]
     for picture in compared.pictures:

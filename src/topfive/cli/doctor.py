@@ -22,7 +22,7 @@ def doctor(format: str) -> int:
     the network that comes along has to give the answers that are stored with the package. The
     exit status is 3 if something that is needed does not work.
     """
-    from topfive.doctor import examine
+    from topfive.cli.doctor_checks import examine
 
     findings = []
     for finding in examine():

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from topfive.cli import options
-from topfive.networks import PRECISIONS, RECIPES
-from topfive.processes import return_memory
+from topfive.networks.cards import PRECISIONS, RECIPES
+from topfive.system.processes import return_memory
 
 if TYPE_CHECKING:
-    from topfive.classifier import Classifier
-    from topfive.evaluating import Listener
-    from topfive.evaluations import Comparison
-    from topfive.ground_truth import GroundTruth
+    from topfive.classification.classifier import Classifier
+    from topfive.evaluation.evaluate import Listener
+    from topfive.evaluation.evaluations import Comparison
+    from topfive.evaluation.ground_truth import GroundTruth
     from topfive.results import Failure
 
 FORMATS = ("text", "json", "markdown")
@@ -105,12 +105,12 @@ def evaluate(
     DIR holds folders named by WordNet id, index or label; or pictures whose names begin with
     a WordNet id; or pictures that --truth names. It may be an archive or a bucket.
     """
-    from topfive import evaluating
+    from topfive.evaluation import evaluate as evaluating
 
     if review is not None:
         check_review(review_to, folder)
     if report is not None:
-        from topfive import reports
+        from topfive.evaluation import report as reports
 
         reports.check(report)
     return_memory()
@@ -130,7 +130,7 @@ def evaluate(
 
 def check_review(file: Path, folder: str) -> None:
     """Refuse a file that a contact sheet cannot be written to, before any work is done."""
-    from topfive.annotate import SUFFIXES
+    from topfive.pictures.annotate import SUFFIXES
 
     if file.suffix.lower() not in SUFFIXES:
         raise click.UsageError(f"{file}: expected a name that ends in {', '.join(SUFFIXES)}")
@@ -142,7 +142,8 @@ def check_review(file: Path, folder: str) -> None:
 
 def write_review(comparison: Comparison, number: int, file: Path, max_pixels: int) -> None:
     """Draw the pictures that a person should look at, or say that there are none."""
-    from topfive import annotate, review
+    from topfive.evaluation import review
+    from topfive.pictures import annotate
 
     first, *others = comparison.evaluations
     if comparison.disagreements if others else review.worst(first, 1):
@@ -158,8 +159,8 @@ def say(comparison: Comparison, format: str, per_class: bool) -> None:
 
         show(comparison, per_class)
         return
-    from topfive import reports
     from topfive.cli.classify import write
+    from topfive.evaluation import report as reports
 
     for piece in reports.FORMATS[format](comparison):
         write(piece)
@@ -169,9 +170,9 @@ def say(comparison: Comparison, format: str, per_class: bool) -> None:
 def terminal(quiet: bool) -> Iterator[Listener]:
     """Give what shows on standard error how an evaluation goes on: what is left out, a bar
     for each network, each failure once."""
-    from topfive import evaluating
-    from topfive.progress import show_pictures
-    from topfive.text import printable
+    from topfive.evaluation import evaluate as evaluating
+    from topfive.system.progress import show_pictures
+    from topfive.system.text import printable
 
     def tell(text: str) -> None:
         print(f"topfive: {printable(text)}", file=sys.stderr, flush=True)

@@ -6,14 +6,20 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from topfive.text import printable
+from topfive.system.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from topfive.evaluations import ClassResult, Comparison, Evaluation, Judgement, Measure
-    from topfive.labels import Label
+    from topfive.evaluation.evaluations import (
+        ClassResult,
+        Comparison,
+        Evaluation,
+        Judgement,
+        Measure,
+    )
+    from topfive.networks.labels import Label
 
 SHOWN = 5  # pictures, confusions and classes
 
@@ -23,8 +29,8 @@ def show(comparison: Comparison, per_class: bool) -> None:
     what is taken for what, which network is the better, the pictures to look at."""
     from rich.console import Console
 
-    from topfive.report_tables import headline, remarks, verdict, with_interval
-    from topfive.review import worst
+    from topfive.evaluation.report_tables import headline, remarks, verdict, with_interval
+    from topfive.evaluation.review import worst
 
     console = Console(highlight=False, markup=False, emoji=False)
     titled = list(zip(comparison.titles, comparison.evaluations, strict=True))

@@ -37,10 +37,10 @@ def export(
     runtime runs it: its probabilities have to be topfive's to 1e-4. onnx, litert and
     saved_model need the extra topfive[export].
     """
-    from topfive import exports
-    from topfive.find import find_network
-    from topfive.networks import choose_recipe
-    from topfive.text import printable
+    from topfive.conversion import export as exports
+    from topfive.networks.cards import choose_recipe
+    from topfive.networks.find import find_network
+    from topfive.system.text import printable
 
     card = find_network(network)
     done = exports.export(

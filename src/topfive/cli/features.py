@@ -13,13 +13,13 @@ import click
 
 from topfive.cli import options
 from topfive.errors import TopfiveError
-from topfive.processes import return_memory
+from topfive.system.processes import return_memory
 
 if TYPE_CHECKING:
-    from topfive.features import Features
-    from topfive.pipeline import Response
-    from topfive.progress import Pictures
-    from topfive.source import Source
+    from topfive.classification.feature_cache import Features
+    from topfive.classification.pipeline import Response
+    from topfive.sources.source import Source
+    from topfive.system.progress import Pictures
 
 
 @click.command()
@@ -45,10 +45,11 @@ def features(
     """
     if bool(pictures) == null:
         raise click.UsageError("name folders, pictures, archives or addresses, or give -0")
-    from topfive import feature_files, sources
-    from topfive.classifier import Classifier
-    from topfive.features import opened
-    from topfive.progress import show_pictures
+    from topfive.classification import feature_files
+    from topfive.classification.classifier import Classifier
+    from topfive.classification.feature_cache import opened
+    from topfive.sources import arguments
+    from topfive.system.progress import show_pictures
 
     feature_files.check(output, force)
     return_memory()
@@ -56,14 +57,14 @@ def features(
 
     def count() -> None:
         try:
-            counted.append(sources.count(pictures, recursive=True, unpack=True))
+            counted.append(arguments.count(pictures, recursive=True, unpack=True))
         except TopfiveError:  # which reading them raises as well
             counted.append(None)
 
     if null:
-        found = sources.read_names(sys.stdin.buffer)
+        found = arguments.read_names(sys.stdin.buffer)
     else:
-        found = sources.read(pictures, recursive=True, unpack=True)
+        found = arguments.read(pictures, recursive=True, unpack=True)
         if not quiet:
             Thread(target=count, daemon=True).start()
     failures: Counter[str] = Counter()
@@ -101,7 +102,7 @@ def watched(
 
 def show(known: Features, shown: Pictures, failures: Counter[str], network: str) -> None:
     """Print on standard error what came of a run."""
-    from topfive.progress import describe
+    from topfive.system.progress import describe
 
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in failures.most_common())
     rate = describe(shown.shown, shown.done, 0, None, 0)

@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from topfive.networks import Network
+    from topfive.networks.cards import Network
 
 HERE = {"downloaded": "file", "compiled": "compiled"}
 
@@ -35,8 +35,8 @@ def networks(names: tuple[str, ...], format: str) -> int:
     path. "here" says "file" where the weights are on this machine, and "compiled" where the
     next start is fast. Below stands what `topfive quantize` and `topfive calibrate` measured.
     """
-    from topfive.find import find_network
-    from topfive.published import NETWORKS
+    from topfive.networks.find import find_network
+    from topfive.networks.published import NETWORKS
 
     chosen = tuple(dict.fromkeys(map(find_network, names))) or tuple(
         sorted(NETWORKS.values(), key=lambda card: not _here(card)["downloaded"])
@@ -94,7 +94,7 @@ def _table(cards: Sequence[Network]) -> Table:
 
 def _record(network: Network) -> dict[str, dict[str, Any]]:
     """Return what was measured of a network with its own weights."""
-    from topfive import records, weights
+    from topfive.networks import records, weights
 
     record = records.read(network.name, weights.fingerprint(network) or "")
     return {section: record.get(section, {}) for section in ("precisions", "calibrations")}
@@ -120,7 +120,8 @@ def _share(measure: dict[str, Any]) -> str:
 
 
 def _here(network: Network) -> dict[str, bool]:
-    from topfive import blobs, weights
+    from topfive.engines import blobs
+    from topfive.networks import weights
 
     checksum = weights.checksum(network)
     compiled = checksum is not None and blobs.is_current(
@@ -135,7 +136,7 @@ def _where(network: Network) -> str:
 
 def _made(network: Network) -> dict[str, Any]:
     """Return how a network was made, by its card; nothing of a published one."""
-    from topfive.network_folders import read_card
+    from topfive.networks.taught_folders import read_card
 
     if network.taught is None:
         return {}

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from topfive.networks import Network
+    from topfive.networks.cards import Network
 
 CLASSES = 20  # names that are shown
 FACTS = 60  # lines of how it was made
@@ -66,7 +66,7 @@ def _told(value: object) -> str:
 
 
 def _line(text: str) -> str:
-    from topfive.text import printable
+    from topfive.system.text import printable
 
     shown = printable(text)
     return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from topfive.networks import FILTERS, FITS, PRECISIONS, RECIPES
-from topfive.published import DEFAULT_NETWORK, DEFAULT_VARIABLE
+from topfive.networks.cards import FILTERS, FITS, PRECISIONS, RECIPES
+from topfive.networks.published import DEFAULT_NETWORK, DEFAULT_VARIABLE
 
 Command = Callable[..., Any]
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from topfive.cli import options
-from topfive.processes import return_memory
+from topfive.system.processes import return_memory
 
 if TYPE_CHECKING:
-    from topfive.quantisation import Lowered
+    from topfive.conversion.quantize import Lowered
     from topfive.results import Failure
 
 # Of `quantisation`, which is not imported for a help page; a test compares them.
@@ -68,9 +68,9 @@ def quantize(
     float32's on 95 % of those that it was not made with or more and, where their classes are
     known, its top-5 accuracy is at most 1 point lower. 8 bits need the extra topfive[int8].
     """
-    from topfive import quantisation
-    from topfive.find import find_network
-    from topfive.networks import choose_recipe
+    from topfive.conversion import quantize as quantisation
+    from topfive.networks.cards import choose_recipe
+    from topfive.networks.find import find_network
 
     return_memory()
     card = find_network(network)
@@ -89,9 +89,9 @@ def quantize(
 @contextmanager
 def terminal(quiet: bool) -> Iterator[Any]:
     """Give what shows on standard error how the reading goes on: a bar, each failure."""
-    from topfive import examples
-    from topfive.progress import show_pictures
-    from topfive.text import printable
+    from topfive.conversion import examples
+    from topfive.system.progress import show_pictures
+    from topfive.system.text import printable
 
     class Terminal(examples.Listener):
         failed = False

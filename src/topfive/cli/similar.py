@@ -15,14 +15,14 @@ from click.core import ParameterSource
 from topfive.cli import options
 from topfive.cli.classify import FORMATS, write
 from topfive.errors import PictureError
-from topfive.processes import return_memory
+from topfive.system.processes import return_memory
 
 if TYPE_CHECKING:
-    from topfive.feature_formats import Block
-    from topfive.features import Features
-    from topfive.pipeline import Response
-    from topfive.similarity import Matches, Query, Result
-    from topfive.source import Source
+    from topfive.classification.feature_cache import Features
+    from topfive.classification.feature_formats import Block
+    from topfive.classification.pipeline import Response
+    from topfive.classification.similarity import Matches, Query, Result
+    from topfive.sources.source import Source
 
 RECORDED = ("network", "recipe", "fit", "filter", "window", "precision")
 TOGETHER = 32  # pictures that are asked about in one pass over the others
@@ -69,11 +69,13 @@ def similar(
     PICTURES are files, folders, patterns, http(s) addresses, or - for standard input. A FILE
     says by which network, recipe and precision it was made; these are used.
     """
-    from topfive import annotate, feature_files, similarity, sources
-    from topfive.classifier import Classifier
-    from topfive.features import opened
+    from topfive.classification import feature_files, similarity
+    from topfive.classification.classifier import Classifier
+    from topfive.classification.feature_cache import opened
+    from topfive.pictures import annotate
+    from topfive.sources import arguments
 
-    found = sources.read(pictures)
+    found = arguments.read(pictures)
     first = list(islice(found, 2))
     several = len(first) > 1
     if save is not None:
@@ -112,8 +114,8 @@ class Asked:
 
     def results(self, found: Iterable[Source]) -> Iterator[Result]:
         """Yield the result for each source, in their order."""
+        from topfive.classification.similarity import Query
         from topfive.results import Failure
-        from topfive.similarity import Query
 
         # Drawing needs the content a second time, which a pipe or a server may not give.
         held = (_with_content(source) if self.save else source for source in found)
@@ -137,15 +139,16 @@ class Asked:
 
     def matches(self, queries: list[Query]) -> list[Matches]:
         """Return what is most like each."""
-        from topfive.similarity import nearest
+        from topfive.classification.similarity import nearest
 
         return nearest(queries, self.blocks(len(queries[0].features)), self.count)
 
     def blocks(self, size: int) -> Iterator[Block]:
         """Yield all that may be like a picture with `size` features."""
-        from topfive import feature_files, sources
-        from topfive.progress import show_pictures
+        from topfive.classification import feature_files
         from topfive.results import Failure
+        from topfive.sources import arguments
+        from topfive.system.progress import show_pictures
 
         if self.made:
             yield from feature_files.read(Path(self.place))
@@ -153,7 +156,7 @@ class Asked:
         with show_pictures(lambda: None, self.quiet) as shown:
 
             def responses() -> Iterator[tuple[Source, Response]]:
-                found = sources.read([self.place], recursive=True, unpack=True)
+                found = arguments.read([self.place], recursive=True, unpack=True)
                 for source, response in self.known.responses(found):
                     if isinstance(response.values, Failure):
                         self.fail(source.name, response.values.message)
@@ -165,7 +168,8 @@ class Asked:
 
     def draw(self, source: Source, found: Matches, target: Path) -> None:
         """Save a contact sheet of what was found."""
-        from topfive import annotate, similarity
+        from topfive.classification import similarity
+        from topfive.pictures import annotate
 
         classifier = self.known.classifier
         try:
@@ -176,7 +180,7 @@ class Asked:
 
     def fail(self, name: str, message: str) -> None:
         """Say what is in the way of a picture, once."""
-        from topfive.text import printable
+        from topfive.system.text import printable
 
         self.failed = True
         line = f"topfive: {printable(name)}: {printable(message)}"

@@ -14,12 +14,12 @@ from click.core import ParameterSource
 
 from topfive.cli import options
 from topfive.cli.classify import write
-from topfive.processes import return_memory
+from topfive.system.processes import return_memory
 
 if TYPE_CHECKING:
-    from topfive.collecting import Listener
-    from topfive.correction_results import Corrected, History
     from topfive.results import Failure
+    from topfive.teaching.collection import Listener
+    from topfive.teaching.correction_results import Corrected, History
 
 # Of `teaching` and `extending`, which are not imported for a help page; a test compares them.
 SPLIT = 0.2
@@ -140,13 +140,13 @@ def _taught(folder: str, chosen: dict[str, Any], listener: Listener) -> tuple[An
     making = {name: value for name, value in chosen.items() if name not in CORRECTIONS}
     old, cost, extend = (making.pop(name) for name in ("old", "cost", "extend"))
     if extend:
-        from topfive import extending
         from topfive.cli import teach_text
+        from topfive.teaching import extend as extending
 
         result = extending.extend(folder, old, cost=cost, listener=listener, **making)
         return result, teach_text.describe_extension(result)
-    from topfive import teaching
     from topfive.cli.teach_text import describe
+    from topfive.teaching import teach as teaching
 
     taught = teaching.teach(folder, listener=listener, **making)
     return taught, describe(taught)
@@ -155,18 +155,18 @@ def _taught(folder: str, chosen: dict[str, Any], listener: Listener) -> tuple[An
 def _corrected(
     folder: str, kind: str, chosen: dict[str, Any], listener: Listener
 ) -> tuple[Any, str]:
-    from topfive import correcting
     from topfive.cli import teach_text
+    from topfive.teaching import correct
 
     place = Path(folder)
     result: Corrected | History
     if kind == "add":
         running = {name: chosen[name] for name in RUNNING}
-        result = correcting.add(place, chosen["add"], listener=listener, **running)
+        result = correct.add(place, chosen["add"], listener=listener, **running)
     elif kind == "forget":
-        result = correcting.forget(place, chosen["forget"])
+        result = correct.forget(place, chosen["forget"])
     else:
-        result = correcting.undo(place) if kind == "undo" else correcting.history(place)
+        result = correct.undo(place) if kind == "undo" else correct.history(place)
     return result, teach_text.describe_corrections(result)
 
 
@@ -174,14 +174,14 @@ def _corrected(
 def terminal(quiet: bool) -> Iterator[Listener]:
     """Give what shows on standard error how the reading goes on: a bar for each folder, each
     failure, each warning."""
-    from topfive import collecting
-    from topfive.progress import show_pictures
-    from topfive.text import printable
+    from topfive.system.progress import show_pictures
+    from topfive.system.text import printable
+    from topfive.teaching import collection
 
     def tell(text: str) -> None:
         print(f"topfive: {printable(text)}", file=sys.stderr, flush=True)
 
-    class Terminal(collecting.Listener):
+    class Terminal(collection.Listener):
         def begin(self, total: int) -> None:
             self.shown = bar.enter_context(show_pictures(lambda: total, quiet))
             self.shown.begin(0)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from topfive.correction_results import Changed, Corrected, History
-from topfive.extending import Extended
-from topfive.metrics import told
-from topfive.text import WIDTH, fitted, named, printable
+from topfive.evaluation.metrics import told
+from topfive.system.text import WIDTH, fitted, named, printable
+from topfive.teaching.correction_results import Changed, Corrected, History
+from topfive.teaching.extend import Extended
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from topfive.accuracies import Accuracy
-    from topfive.teaching import Teaching
+    from topfive.teaching.accuracies import Accuracy
+    from topfive.teaching.teach import Teaching
 
 SHOWN = 10  # classes, the least accurate ones where there are more
 CONFUSED = 5  # pairs of classes

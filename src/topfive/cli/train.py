@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from topfive.cli.tune import defaults, run, tune
-from topfive.training_options import INITIALIZERS, SCRATCH_EPOCHS, SCRATCH_RATES
+from topfive.training.options import INITIALIZERS, SCRATCH_EPOCHS, SCRATCH_RATES
 
 # Options of `tune` that random weights have no use for.
 OTHERS = {"head_epochs", "unfreeze", "weights", "offline"}

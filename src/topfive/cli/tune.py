@@ -11,8 +11,8 @@ import click
 
 from topfive.cli import options
 from topfive.cli.classify import write
-from topfive.processes import return_memory
-from topfive.training_options import (
+from topfive.system.processes import return_memory
+from topfive.training.options import (
     ALL,
     EPOCHS,
     HEAD_EPOCHS,
@@ -201,8 +201,8 @@ def run(
     asked = Options(
         augment=0.0 if no_augment else augment, **{name: chosen.pop(name) for name in names}
     )
-    from topfive import tuning
     from topfive.cli import tune_text
+    from topfive.training import tune as tuning
 
     return_memory()
     with tune_text.terminal(quiet) as listener:

@@ -11,20 +11,20 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from topfive import curves, tuning
-from topfive.network_folders import CARD
-from topfive.progress import NEXT_LINES
-from topfive.text import printable
+from topfive.networks.taught_folders import CARD
+from topfive.system.progress import NEXT_LINES
+from topfive.system.text import printable
+from topfive.training import curves, tune
 
 if TYPE_CHECKING:
-    from topfive.tuning import Tuned
+    from topfive.training.tune import Tuned
 
 SHOWN = 5  # confusions
 LONGEST = 22  # letters of a name
 SOON = 0.2  # share of an epoch that tells how long it takes, its slow first steps among it
 
 
-class Terminal(tuning.Listener):
+class Terminal(tune.Listener):
     """Shows how a training goes by `tell`, which says a line for good, and by `change`, which
     shows a line for now and the share (0 to 1) that is done of the whole."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 import click
 
 if TYPE_CHECKING:
-    from topfive.networks import Network
+    from topfive.networks.cards import Network
 
 DAMAGED = 3
 
@@ -49,8 +49,8 @@ def list_(format_: str) -> None:
     One that is here has the published hash (ok) or, where its publisher gives none, that of
     the file that came first (pinned), or is damaged.
     """
-    from topfive.published import NETWORKS
-    from topfive.weights import folder
+    from topfive.networks.published import NETWORKS
+    from topfive.networks.weights import folder
 
     rows = [_row(network) for network in NETWORKS.values()]
     if format_ == "json":
@@ -79,7 +79,7 @@ def list_(format_: str) -> None:
 @click.option("--offline", is_flag=True, help="Use the network for nothing.")
 def fetch(names: tuple[str, ...], offline: bool) -> None:
     """Download weight files that are not here or are damaged."""
-    from topfive import weights
+    from topfive.networks import weights
 
     for network in _find(names):
         click.echo(f"{network.name}: {weights.checked(network, offline)}")
@@ -92,8 +92,8 @@ def verify(names: tuple[str, ...]) -> int:
 
     Ends with status 3 if one is damaged, or is named and not here.
     """
-    from topfive import weights
-    from topfive.published import NETWORKS
+    from topfive.networks import weights
+    from topfive.networks.published import NETWORKS
 
     status = 0
     chosen = _find(names) or [card for card in NETWORKS.values() if weights.path(card).is_file()]
@@ -117,9 +117,9 @@ def verify(names: tuple[str, ...]) -> int:
 @click.option("--network", metavar="NAME", help="Whose weights FILE holds; a bundle says so.")
 def import_(file: Path, network: str | None) -> None:
     """Take in FILE, a weight file or a bundle, after a check of its hashes."""
-    from topfive import bundles, weights
     from topfive.errors import UsageError
-    from topfive.weights import home
+    from topfive.networks import bundles, weights
+    from topfive.networks.weights import home
 
     card = _find((network,))[0] if network is not None else None
     if bundles.is_bundle(file):
@@ -144,7 +144,7 @@ def bundle(names: tuple[str, ...], output: Path) -> None:
 
     `topfive weights import FILE.tar` takes them in there.
     """
-    from topfive import bundles
+    from topfive.networks import bundles
 
     size = bundles.write(_find(names), output)
     click.echo(f"{output}: {size / 1e6:,.1f} MB")
@@ -154,7 +154,7 @@ def bundle(names: tuple[str, ...], output: Path) -> None:
 @names
 def remove(names: tuple[str, ...]) -> None:
     """Delete weight files, and what is left of broken downloads."""
-    from topfive import weights
+    from topfive.networks import weights
 
     for network in _find(names):
         freed = weights.remove(network)
@@ -165,7 +165,7 @@ def remove(names: tuple[str, ...]) -> None:
 @click.argument("name", required=False)
 def path(name: str | None) -> None:
     """Print the folder of the weight files, or where one network's is or would be."""
-    from topfive import weights
+    from topfive.networks import weights
 
     click.echo(weights.path(_find((name,))[0]) if name is not None else weights.folder())
 
@@ -178,8 +178,8 @@ def _find(names: tuple[str, ...]) -> list[Network]:
             a published one.
     """
     from topfive.errors import UsageError
-    from topfive.find import find_network
-    from topfive.text import printable
+    from topfive.networks.find import find_network
+    from topfive.system.text import printable
 
     found = list(dict.fromkeys(find_network(name) for name in names))
     for network in found:
@@ -193,7 +193,7 @@ def _find(names: tuple[str, ...]) -> list[Network]:
 
 
 def _row(network: Network) -> Row:
-    from topfive import weights
+    from topfive.networks import weights
 
     file = weights.path(network)
     here = file.is_file()

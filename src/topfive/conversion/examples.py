@@ -1,0 +1,142 @@
+"""Different pictures of a folder, chosen by their contents' hashes.
+
+Which these are does not depend on names or order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topfive.classification.pipeline import READERS
+from topfive.errors import PictureError, UsageError
+from topfive.evaluation import ground_truth
+from topfive.networks import labels
+from topfive.networks.cards import Network, Recipe
+from topfive.pictures.preparation import prepare
+from topfive.results import Failure
+from topfive.sources import archives, arguments, buckets, folders
+from topfive.sources.source import Source
+
+CALIBRATING = 300  # pictures to make a network with, at most
+LEAST = 20  # for that, and to measure on
+
+log = logging.getLogger("topfive")
+
+
+@dataclass(frozen=True)
+class Example:
+    """A picture as the network takes it, uint8 (size, size, 3), its name, and the index of its
+    class, None where that is not known."""
+
+    name: str
+    square: NDArray[np.uint8]
+    truth: int | None
+
+
+class Listener:
+    """Hears how the reading goes on; what is of interest is overridden."""
+
+    def begin(self, total: int) -> None:
+        """That many pictures will be prepared."""
+
+    def add(self, failure: Failure | None) -> None:
+        """A picture was, or could not be."""
+
+    def end(self) -> None:
+        """All were."""
+
+
+def find(
+    folder: str | os.PathLike[str], network: Network, truth: str | os.PathLike[str] | None = None,
+    numbers: str | None = None,
+) -> Iterable[tuple[Source, int | None]]:  # fmt: skip
+    """Return the pictures in a folder, an archive or a bucket, with their classes where these
+    are known; where they are not the log says so.
+
+    Raises:
+        UsageError: there is no such folder, or the truth file does not fit it.
+    """
+    name = os.fsdecode(folder)
+    try:
+        known = ground_truth.read(name, labels.of(network), truth, numbers)
+        if known.unlabelled:
+            log.info("%d of the files have no class and are left out", len(known.unlabelled))
+        return known
+    except UsageError as error:
+        is_there = folders.is_folder(name) or buckets.is_address(name) or archives.kind(name)
+        if truth is not None or numbers is not None or not is_there:
+            raise
+        log.info("without classes, only the agreement with float32 is measured: %s", error)
+    return ((source, None) for source in arguments.read([name], recursive=True, unpack=True))
+
+
+def collect(
+    found: Iterable[tuple[Source, int | None]], network: Network, recipe: Recipe, limit: int,
+    max_pixels: int, listener: Listener,
+) -> list[Example]:  # fmt: skip
+    """Return up to `limit` different pictures in the order of their contents' hashes.
+
+    All are read once to be hashed, the chosen ones once more: which these are does not depend
+    on the order, and the first of a folder that is sorted by class would show a few classes.
+    """
+    chosen: dict[str, tuple[str, Source, int | None]] = {}
+    examples = []
+    with ThreadPoolExecutor(READERS) as pool:
+        for source, truth, digest in pool.map(_hash, found):
+            if isinstance(digest, PictureError):
+                listener.add(Failure(source.name, digest.kind, str(digest)))
+            else:  # among equal ones the first by name
+                one = (source.name, source, truth)
+                chosen[digest] = min(chosen.get(digest, one), one, key=lambda known: known[0])
+        first = [chosen[digest][1:] for digest in sorted(chosen)[:limit]]
+        listener.begin(len(first))
+        squares = pool.map(lambda one: prepare(one[0], network.size, recipe, max_pixels), first)
+        for prepared, (source, truth) in zip(squares, first, strict=True):
+            square = prepared.square
+            if isinstance(square, np.ndarray):
+                listener.add(None)
+                examples.append(Example(source.name, square, truth))
+            elif isinstance(square, PictureError):
+                listener.add(Failure(source.name, square.kind, str(square)))
+    listener.end()
+    return examples
+
+
+def _hash(one: tuple[Source, int | None]) -> tuple[Source, int | None, str | PictureError]:
+    try:
+        return *one, hashlib.sha256(one[0].read()).hexdigest()
+    except PictureError as error:
+        return *one, error
+
+
+def split(
+    found: Sequence[Example], made: bool, folder: str
+) -> tuple[Sequence[Example], Sequence[Example]]:
+    """Return the pictures to make a network with, a third and at most `CALIBRATING`, and those
+    to measure on; not `made`, all are.
+
+    Raises:
+        UsageError: there are too few.
+    """
+    count = min(CALIBRATING, len(found) // 3) if made else 0
+    needed = 3 * LEAST if made else LEAST
+    if len(found) < needed:
+        raise UsageError(
+            f"{folder} holds {len(found)} different pictures that can be read; {needed} or more "
+            "are needed, and some hundreds to measure well"
+        )
+    return found[:count], found[count:]
+
+
+def arrays(examples: Sequence[Example]) -> tuple[NDArray[np.uint8], list[int] | None]:
+    """Return the pictures, uint8 (n, size, size, 3), and their classes, if known."""
+    truths = [one.truth for one in examples if one.truth is not None]
+    return np.stack([one.square for one in examples]), truths or None

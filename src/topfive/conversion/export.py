@@ -1,0 +1,244 @@
+"""A network as a file for other programs: written, run by the format's own runtime, compared.
+
+The preprocessing is inside: uint8 RGB (n, size, size, 3) → float32 probabilities (n, classes).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topfive.conversion import formats
+from topfive.conversion.formats import DESCRIPTION, FORMATS, Format
+from topfive.engines import openvino_engine, proofs
+from topfive.errors import EngineError, MissingExtraError, UsageError
+from topfive.networks import labels, weights
+from topfive.networks.cards import Network, Recipe, check_choice
+from topfive.networks.taught_folders import check_weights
+from topfive.pictures import squares
+from topfive.system import files
+from topfive.system.files import working
+from topfive.system.processes import ChildError, ask
+from topfive.system.text import printable
+from topfive.version import __version__
+
+log = logging.getLogger("topfive")
+
+
+BUILT = "network"  # what is written, before it gets its name
+ANSWERS = "answers.npy"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A network that was written: its files, their size in bytes, the runtime that ran it, and
+    the largest difference of a probability from topfive's."""
+
+    files: tuple[Path, ...]
+    size: int
+    runtime: str
+    difference: float
+
+
+def export(
+    network: Network,
+    format: str,
+    out: str | os.PathLike[str],
+    *,
+    recipe: Recipe | None = None,
+    file: Path | None = None,
+    offline: bool = False,
+    force: bool = False,
+) -> Exported:
+    """Write a network in one of `FORMATS` to `out`, where it appears when it is known to be right.
+
+    It is run by its own runtime before, and has to give topfive's probabilities to
+    `proofs.TOLERANCE`. `recipe` says how a photograph becomes the network's square (None: the
+    card's), which an export only describes; `file` holds other weights than the published
+    ones; with `force` an earlier export is replaced.
+
+    Raises:
+        UsageError: the format is unknown, or the name does not fit it or is taken.
+        MissingExtraError: what writes or runs the format is not installed.
+        WeightsError: the weights cannot be had or do not fit.
+        EngineError: the network cannot be written so, or its answers differ.
+        OutputError: the files cannot be written.
+    """
+    check_choice("format", format, FORMATS)
+    place = Place(Path(out), FORMATS[format])
+    check_installed(format)
+    place.check(force)
+    check_weights(network, file)
+    if file is None:
+        held = weights.Held(weights.checked(network, offline), weights.checksum(network) or "")
+    else:
+        held = weights.Held(file, files.checksum_of(file))
+    request = {
+        "network": network.reference,
+        "format": format,
+        "file": str(held.path.absolute()),
+        "stamp": files.stamp(held.path),
+    }
+    pictures = proofs.pictures(network.size)
+    # Two at a time and one alone, as `exporting.run`.
+    expected = openvino_engine.load(network, file, offline=offline)(pictures)[[0, 1, 0]]
+    log.info("exporting %s to %s ...", network.title, format)
+    known = network.taught.fingerprint if network.taught else held.checksum
+    told = json.dumps(describe(network, recipe or network.recipe, known, file is None))
+    try:
+        with working(place.out.parent) as work:
+            (work / DESCRIPTION).write_text(told, "ascii")
+            request["folder"] = str(work.absolute())
+            spawn(request, "write")
+            found = spawn(request, "run")
+            answers = np.load(work / ANSWERS, allow_pickle=False)
+            if answers.shape != expected.shape or found["description"] != told:
+                raise EngineError(
+                    f"{network.title} in {format} is not what was written when "
+                    f"{found['runtime']} opens it, and nothing was kept"
+                )
+            difference = float(np.abs(answers - expected).max())
+            # Not `difference > TOLERANCE`: that lets NaN pass.
+            if not difference <= proofs.TOLERANCE:
+                raise EngineError(
+                    f"{network.title} in {format} differs from topfive by {difference:.2g} in a "
+                    f"probability when {found['runtime']} runs it; at most "
+                    f"{proofs.TOLERANCE:g} is allowed, and nothing was kept"
+                )
+            size = place.take(work, force)
+    except OSError as error:
+        raise files.unwritable(place.out, error) from error
+    return Exported(place.files, size, found["runtime"], difference)
+
+
+def describe(network: Network, recipe: Recipe, checksum: str, published: bool) -> dict[str, Any]:
+    """Return what stands in an export, ready for JSON: with the same keys in every format.
+
+    `checksum` is the weights' hash, see `weights.fingerprint`; whether the file is the
+    `published` one decides whose terms hold.
+    """
+    side = network.size
+    return {
+        "topfive": __version__,
+        "network": network.name,
+        "title": network.title,
+        "backbone": network.taught.backbone if network.taught else None,
+        "paper": network.paper,
+        "weights": checksum,
+        "licence": network.weights.licence if published else None,
+        "input": f"{formats.PICTURE}: uint8 RGB (n, {side}, {side}, 3)",
+        "output": f"{formats.PROBABILITIES}: float32 (n, classes)",
+        "size": side,
+        "recipe": {**asdict(recipe), "steps": steps(recipe, side)},
+        "scaling": {**asdict(network.scaling), "inside": True},
+        "classes": [asdict(label) for label in labels.of(network)],
+    }
+
+
+def steps(recipe: Recipe, side: int) -> list[str]:
+    """Return in words how a photograph becomes the network's square."""
+    how = f"with Pillow's {recipe.filter} filter"
+    first = "upright (by EXIF), RGB in 8 bits, transparency over white"
+    if recipe.keras_decoding:
+        first = "as Pillow's convert('RGB') makes it, not turned upright"
+    last = {
+        "stretch": [f"the whole picture resized to {side} x {side} pixels {how}"],
+        "crop": [
+            f"the short side resized to {max(recipe.short_side, side)} pixels {how}",
+            f"the central {side} x {side} pixels cut out",
+        ],
+        "pad": [
+            f"the long side resized to {side} pixels {how}",
+            f"filled up to {side} x {side} pixels with the colour {squares.MEAN_COLOUR}",
+        ],
+    }
+    return [first, *last[recipe.fit]]
+
+
+def check_installed(format: str) -> None:
+    """Raise a `MissingExtraError` if a package that the format needs is not installed."""
+    missing = [one for one in FORMATS[format].packages if not formats.is_installed(one)]
+    if missing:
+        raise MissingExtraError(
+            f"{format} needs {' and '.join(missing)}, an extra: pip install 'topfive[export]'"
+        )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an export goes: what the user named, and the format."""
+
+    out: Path
+    format: Format
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What it consists of there, first what is opened."""
+        beside = (self.out.with_suffix(ending) for ending in self.format.endings[1:])
+        return (self.out, *beside)
+
+    def check(self, force: bool) -> None:
+        """Raise a `UsageError` if the name does not fit, or something is there that `force`
+        does not replace."""
+        ending, folder = self.format.endings[0], self.out.parent
+        name = printable(str(self.out))
+        if ending and self.out.suffix.lower() != ending:
+            raise UsageError(f"{name}: expected a name that ends in {ending}")
+        if not folder.is_dir():
+            there = printable(str(folder))
+            raise UsageError(f"{name}: there is no folder {there}; make it first")
+        for file in self.files:
+            if not (file.exists() or file.is_symlink()):
+                continue
+            name = printable(str(file))
+            if not force:
+                raise UsageError(f"{name} is there already; --force replaces it")
+            # Whatever else is there is not ours to delete.
+            ours = not file.is_dir() if ending else (file / "saved_model.pb").is_file()
+            if not ours or (file.is_symlink() and not ending):
+                raise UsageError(f"{name} is something else, which --force leaves; name another")
+
+    def take(self, work: Path, force: bool) -> int:
+        """Move what was written in `work` to its place; return its size in bytes."""
+        self.check(force)
+        built = [work / (BUILT + ending) for ending in self.format.endings]
+        written = [one for path in built for one in (path, *path.rglob("*")) if one.is_file()]
+        for file in written:
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+        # A folder cannot be replaced, nor two files at once: the old goes first, and the file
+        # that is opened comes last.
+        if len(self.files) > 1 or self.out.is_dir():
+            for file in self.files:
+                if file.exists() or file.is_symlink():
+                    file.rename(work / f"old{file.suffix}")
+        size = sum(file.stat().st_size for file in written)
+        for path, file in reversed(list(zip(built, self.files, strict=True))):
+            path.replace(file)
+        files.sync_folder(self.out.parent)
+        return size
+
+
+def spawn(request: dict[str, str], task: str) -> dict[str, str]:
+    """Have a process write an export, or run it; return what it found.
+
+    Raises:
+        WeightsError, OutputError, EngineError: why it could not.
+    """
+    try:
+        found: dict[str, str] = ask("topfive.conversion.export_process", request | {"task": task})
+    except ChildError as error:
+        what = {"write": "written", "run": "run"}[task]
+        free = shutil.disk_usage(request["folder"]).free / 1e6
+        raise EngineError(
+            f"{request['network']} in {request['format']} cannot be {what}: {error} "
+            f"({free:,.0f} MB free)"
+        ) from error
+    return found

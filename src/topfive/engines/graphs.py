@@ -1,0 +1,125 @@
+"""OpenVINO's graphs: as Keras exports them, in 8 bits, for one picture or several at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topfive.errors import EngineError
+from topfive.networks import records
+from topfive.system import files
+
+WEIGHTED = ("Convolution", "GroupConvolution", "MatMul")
+
+
+def quantised(folder: Path, hashes: Sequence[str]) -> Any:
+    """Return the graph in 8 bits that is in a folder; see `records.quantised`.
+
+    Raises:
+        EngineError: its files are not what they were.
+    """
+    import openvino
+
+    for name, expected in zip(records.GRAPH, hashes, strict=True):
+        if not (folder / name).is_file() or not files.matches(folder / name, expected):
+            raise EngineError(f"{folder / name} is not what it was: make it again")
+    return openvino.Core().read_model(folder / records.GRAPH[0])
+
+
+def exported(model: Any) -> Any:
+    """Return the graph that Keras exports, for one picture at a time.
+
+    Keras only writes it to a file. Taking it on its way there spares 553 MB of disk.
+    """
+    import keras
+    import openvino
+
+    graphs: list[Any] = []
+    serialize = openvino.serialize
+    openvino.serialize = lambda graph, _: graphs.append(graph)
+    try:
+        # A fixed shape runs faster than an open one.
+        picture = keras.InputSpec(dtype="uint8", shape=(1, *model.input_shape[1:]))
+        model.export("graph.xml", format="openvino", verbose=False, input_signature=[picture])
+    finally:
+        openvino.serialize = serialize
+    (graph,) = graphs
+    return graph
+
+
+def set_batch(graph: Any, batch: int) -> None:
+    """Let a graph that was made for one picture at a time take `batch` of them."""
+    from openvino import opset13
+
+    for operation in graph.get_ops():
+        if operation.get_type_name() != "Reshape":
+            continue
+        pattern = operation.input_value(1).get_node()
+        if pattern.get_type_name() != "Constant":
+            continue
+        shape = pattern.get_data().tolist()
+        if shape[0] == 1 and -1 not in shape:  # Keras writes the one picture into its Flatten
+            free = opset13.constant(np.array([-1, *shape[1:]], np.int64))
+            operation.input(1).replace_source_output(free.output(0))
+    (picture,) = graph.inputs
+    graph.reshape([batch, *list(picture.get_shape())[1:]])
+
+
+def multiply_from_the_left(graph: Any) -> None:
+    """Turn each dense layer of one picture, row times weights, into weights times column.
+
+    OpenVINO then reads the weights where they are, in the mapped file. Otherwise it copies
+    them into a layout of its own at each start, which for VGG is half a gigabyte.
+    """
+    from openvino import opset13
+
+    for product in graph.get_ops():
+        if product.get_type_name() != "MatMul":
+            continue
+        row, weights = product.input_value(0), product.input_value(1)
+        source = weights.get_node()
+        while source.get_type_name() == "Convert":
+            source = source.input_value(0).get_node()
+        turned = product.get_attributes()
+        shape = row.get_partial_shape()
+        one_row = shape.is_static and list(shape.to_shape())[:-1] == [1]
+        if source.get_type_name() != "Constant" or not one_row or turned["transpose_a"]:
+            continue
+        column = opset13.matmul(weights, row, not turned["transpose_b"], True)
+        flat = opset13.reshape(column, np.array([1, -1]), special_zero=False)
+        product.output(0).replace(flat.output(0))
+
+
+def open_batch(graph: Any) -> None:
+    """Let a graph that was made for one picture at a time take any number."""
+    from openvino import opset13
+
+    for old in graph.get_ops():
+        if old.get_type_name() != "Reshape":
+            continue
+        shape = old.input_value(1).get_node()
+        if shape.get_type_name() != "Constant" or old.input_value(0).get_shape()[:1] != [1]:
+            continue
+        sides = list(shape.get_data())
+        if sides[0] == 1 and 0 not in sides:
+            # A zero takes over the side that is there.
+            new = opset13.reshape(old.input_value(0), np.array([0, *sides[1:]]), special_zero=True)
+            old.output(0).replace(new.output(0))
+    graph.reshape([-1, *graph.input().get_partial_shape().get_min_shape()[1:]])
+
+
+def layers(graph: Any) -> tuple[int, int]:
+    """Return how many layers with weights have them in 8 bits, and how many there are."""
+    kinds = []
+    for layer in graph.get_ops():
+        if layer.get_type_name() not in WEIGHTED:
+            continue
+        source = layer.input_value(1).get_node()
+        while source.get_type_name() != "Constant" and source.get_input_size():
+            source = source.input_value(0).get_node()
+        if source.get_type_name() == "Constant":
+            kinds.append(source.get_element_type().size)
+    return kinds.count(1), len(kinds)

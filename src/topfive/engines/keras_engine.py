@@ -1,0 +1,163 @@
+"""Run the Keras model itself, on any Keras backend."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topfive.engines.run import EXACT, Run
+from topfive.errors import DamagedWeightsError, EngineError, MissingExtraError, UsageError
+from topfive.networks import weights
+from topfive.networks.cards import Network
+from topfive.system import files
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+BACKENDS = ("tensorflow", "jax", "torch")
+BATCH = 32  # pictures at a time: bounds memory
+
+
+def load(
+    network: Network,
+    file: Path | None = None,
+    *,
+    backend: str,
+    offline: bool = False,
+    device: str | None = None,
+    threads: int | None = None,
+    throughput: bool = False,  # noqa: ARG001, the same either way
+    precision: str = "f32",
+) -> Run:
+    """Build the network and return its `Run`.
+
+    `file` holds other weights than the published ones. A process has one Keras backend,
+    that of its first network.
+
+    Raises:
+        MissingExtraError: the backend's framework is not installed.
+        EngineError: Keras already runs on another backend in this process.
+        WeightsError: the weights cannot be had or do not fit.
+    """
+    if device is not None or threads is not None or precision != "f32":
+        raise UsageError(
+            f"--device, --threads and --precision are for OpenVINO; {backend} has settings of "
+            "its own"
+        )
+    if file is None:
+        file = weights.checked(network, offline)
+    start_keras(backend)
+    from topfive.engines import keras_models
+
+    return running(keras_models.build(network, file))
+
+
+def start_keras(backend: str) -> Any:
+    """Import Keras on a backend, and make that compute in full float32.
+
+    Raises: see `load`.
+    """
+    # Keras reads the variable once, at its first import in the process.
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = backend
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import keras
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in (backend, "jaxlib"):
+            raise
+        raise MissingExtraError(
+            f"the {backend} backend needs an extra: pip install 'topfive[{backend}]'"
+        ) from error
+    running_on = keras.backend.backend()
+    if running_on != backend:
+        raise EngineError(
+            f"Keras runs on {running_on} in this process and cannot change to {backend}; "
+            "use another process"
+        )
+    _no_tensor_floats(backend)
+    return keras
+
+
+def running(model: Any) -> Run:
+    """Return a `Run` over a model that `keras_models.build` made; safe to call from threads."""
+    lock = threading.Lock()  # Keras traces at the first call, and OpenVINO's request is one
+
+    def run(pictures: NDArray[np.uint8], output: int) -> NDArray[np.float32]:
+        with lock, exact_predictions():
+            parts = [predict(model, pictures[start : start + BATCH])[output]
+                     for start in range(0, len(pictures), BATCH)]  # fmt: skip
+        size = model.outputs[output].shape[-1]
+        return np.concatenate(parts) if parts else np.empty((0, size), np.float32)
+
+    answer, logits, features = (partial(run, output=output) for output in range(3))
+    return Run(answer, logits, features, batch=BATCH)
+
+
+def predict(model: Any, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    """Return what each output of a Keras model returns for a batch of pictures."""
+    # Some backends compile anew for each number of pictures: let there be few.
+    missing = (1 << (len(pictures) - 1).bit_length()) - len(pictures)
+    whole = np.pad(pictures, ((0, missing), (0, 0), (0, 0), (0, 0)))
+    outputs = model.predict_on_batch(whole)
+    return [np.asarray(one, np.float32)[: len(pictures)] for one in outputs]
+
+
+@contextmanager
+def exact_predictions() -> Iterator[None]:
+    """Let Keras's openvino backend compile `predict` for float32, which it has no option for."""
+    import keras
+
+    if keras.backend.backend() != "openvino":
+        yield
+        return
+    import openvino
+
+    compile_model = openvino.compile_model
+    openvino.compile_model = partial(compile_model, config=EXACT)
+    try:
+        yield
+    finally:
+        openvino.compile_model = compile_model
+
+
+def _no_tensor_floats(backend: str) -> None:
+    """GPUs round products of float32 to 10 bits unless told otherwise."""
+    if backend == "tensorflow":
+        import tensorflow
+
+        tensorflow.config.experimental.enable_tensor_float_32_execution(False)
+    elif backend == "torch":
+        import torch
+
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
+    elif backend == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def checked_model(network: Network, file: Path, checksum: str, pool: ThreadPoolExecutor) -> Any:
+    """Return the Keras model with the weights in `file`, which has the checksum."""
+    stamp = files.stamp(file)
+    # Hashing 553 MB takes as long as importing Keras: do both at once.
+    matches = pool.submit(lambda: checksum == stamp or files.matches(file, checksum))
+    start_keras("openvino")
+    if not matches.result():
+        raise DamagedWeightsError(f"{file} is not what it was: expected {checksum}")
+    from topfive.engines import keras_models
+
+    model = keras_models.build(network, file)
+    if files.stamp(file) != stamp:
+        raise DamagedWeightsError(f"{file} changed while it was read")
+    return model

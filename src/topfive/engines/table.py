@@ -1,0 +1,15 @@
+"""The engines by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from topfive.engines import keras_engine, openvino_engine
+from topfive.engines.run import Run
+
+# Each loads a network: `load(network, weights file or None, ...) -> Run`.
+ENGINES: dict[str, Callable[..., Run]] = {
+    "openvino": openvino_engine.load,
+    **{name: partial(keras_engine.load, backend=name) for name in keras_engine.BACKENDS},
+}

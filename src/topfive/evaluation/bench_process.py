@@ -1,0 +1,68 @@
+"""The graph of a network that is measured, written by
+`python -m topfive.evaluation.bench_process REQUEST`."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from topfive.engines import graphs, keras_engine
+from topfive.evaluation.bench_subjects import RANDOM
+from topfive.networks.cards import Network
+from topfive.networks.find import find_network
+from topfive.system.processes import serve, skip_openvino_converter
+
+
+def write_graph(network: Network, file: Path, checksum: str, graph: Path) -> None:
+    """Write a network's graph as topfive compiles it, for one picture at a time."""
+    if checksum == RANDOM:
+        model = random_model(network)
+    else:
+        with ThreadPoolExecutor() as pool:
+            model = keras_engine.checked_model(network, file, checksum, pool)
+    import openvino
+
+    from topfive.engines import keras_models
+
+    openvino.serialize(graphs.exported(keras_models.for_openvino(model, network)), graph)
+
+
+def random_model(network: Network) -> Any:
+    """Return a network's Keras model with made-up weights, small and large enough for its
+    answers to depend on the picture.
+
+    Source: He et al. 2015, arXiv:1502.01852.
+    """
+    keras_engine.start_keras("openvino")
+    from topfive.engines import keras_models
+
+    module, _, builder = network.builder.partition(":")
+    with keras_models.without_initial_values():
+        body = getattr(importlib.import_module(module), builder)(weights=None)
+    random = np.random.default_rng(0)
+    for variable in body.weights:
+        shape = tuple(variable.shape)
+        if len(shape) > 1:
+            fan_in = math.prod(shape[:2] if shape[-1] == 1 else shape[:-1])  # depthwise, others
+            values = random.standard_normal(shape, np.float32)
+            variable.assign(values * np.float32(math.sqrt(2 / fan_in)))
+        elif variable.name in ("gamma", "moving_variance", "variance"):
+            variable.assign(np.ones(shape, np.float32))
+    return keras_models.with_scaling(body, network)
+
+
+def answer(request: dict[str, Any]) -> None:
+    """Do what `subjects` asks for."""
+    file, graph = Path(request["file"]), Path(request["graph"])
+    write_graph(find_network(request["network"]), file, request["checksum"], graph)
+
+
+if __name__ == "__main__":
+    skip_openvino_converter()
+    sys.exit(serve(answer))

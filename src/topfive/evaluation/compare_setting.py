@@ -1,0 +1,93 @@
+"""How a network that is compared is run: alone in a process of its own."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topfive.engines import blobs
+from topfive.engines.run import Run
+from topfive.engines.table import ENGINES
+from topfive.errors import EngineError
+from topfive.networks import records, weights
+from topfive.networks.cards import Network
+from topfive.system import files, processes
+from topfive.system.processes import ChildError
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a network is run: with other weights than the published ones in `file`, on a
+    `backend` (of `ENGINES`), with what that is told."""
+
+    file: Path | None
+    backend: str
+    device: str | None
+    threads: int | None
+    precision: str
+    offline: bool
+
+    def load(self, network: Network) -> Run:
+        """Return the network's `Run`; see `ENGINES`."""
+        return ENGINES[self.backend](
+            network,
+            self.file,
+            device=self.device,
+            threads=self.threads,
+            precision=self.precision,
+            offline=self.offline,
+        )
+
+    def compiled(self, network: Network) -> Path | None:
+        """Return the network's compiled file, or None where there is none."""
+        content = files.stamp(self.file) if self.file else weights.checksum(network)
+        if self.backend != "openvino" or content is None:
+            return None
+        hashes: tuple[str, ...] = ()
+        if self.precision == "int8":
+            known = weights.fingerprint(network, self.file)
+            hashes = records.quantised(network, known or "")[1]
+        device = (self.device or blobs.DEFAULT_DEVICE).upper()
+        target = blobs.Target(device, precision=self.precision, graph=hashes)
+        file = blobs.path(blobs.identity(network, content, target))
+        return file if file.is_file() else None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a network answered: float32 (n, classes) probabilities; the median time of an
+    answer in milliseconds; the peak resident memory in bytes (0: unknown)."""
+
+    probabilities: NDArray[np.float32]
+    milliseconds: float
+    memory: int
+
+
+def ready(network: Network, setting: Setting) -> None:
+    """Fetch and compile a network where that is still to be done, which is said in the log.
+
+    Raises: what loading it does.
+    """
+    if setting.backend == "openvino" and setting.compiled(network) is None:
+        setting.load(network)(np.empty((0, network.size, network.size, 3), np.uint8))
+
+
+def ask(network: Network, setting: Setting, squares: Path) -> Answers:
+    """Return a network's answers to the pictures in a file, uint8 (n, size, size, 3), from a
+    process of its own.
+
+    Raises: what loading it there does.
+    """
+    answers = squares.with_suffix(".answers")
+    plain = asdict(setting) | {"file": setting.file and str(setting.file)}
+    request = {"network": network.reference, "squares": str(squares), "answers": str(answers),
+               "setting": plain}  # fmt: skip
+    try:
+        told = processes.ask("topfive.evaluation.compare_process", request)
+    except ChildError as error:
+        raise EngineError(f"{network.title} could not answer: {error}") from error
+    found = np.fromfile(answers, np.float32).reshape(told["answers"], -1)
+    return Answers(found, told["milliseconds"], told["memory"])

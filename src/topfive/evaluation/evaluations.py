@@ -1,0 +1,222 @@
+"""What was measured of networks on pictures whose classes are known, and what differs."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from topfive.evaluation import metrics
+from topfive.evaluation.metrics import Bin, ClassResult, Confusion, Measure
+from topfive.networks.cards import Network
+from topfive.networks.labels import Label
+from topfive.results import Failure, Prediction
+
+# Some of them are metrics'.
+__all__ = [
+    "Bin", "ClassResult", "Comparison", "Confusion", "Disagreement", "Evaluation", "Judgement",
+    "Measure", "Pair", "compare", "remark",
+]  # fmt: skip
+
+BEST = 5
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The answer to one picture beside its truth, a class's index.
+
+    `predictions` are the five best, `rank` is the truth's place among all answers, from 1,
+    and `probability` (0 to 1) the truth's.
+    """
+
+    source: str
+    truth: int
+    predictions: tuple[Prediction, ...]
+    rank: int
+    probability: float
+
+    @property
+    def right(self) -> bool:
+        """Whether the first answer is the truth."""
+        return self.rank == 1
+
+    @property
+    def among_five(self) -> bool:
+        """Whether one of the first five is."""
+        return self.rank <= BEST
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured of one network.
+
+    `recipe` says how pictures were prepared, `weights` is the hash of the weight file;
+    `restricted` whether only the classes that the pictures show could be answered.
+    `calibration_error` (0 to 1) is the expected one over the `bins`. `seconds` is the time
+    for all pictures, `memory` the process's peak resident memory meanwhile, in bytes.
+    """
+
+    network: Network
+    recipe: str
+    precision: str
+    weights: str
+    labels: tuple[Label, ...]
+    restricted: bool
+    judgements: tuple[Judgement, ...]
+    failures: tuple[Failure, ...]
+    top1: Measure
+    top5: Measure
+    classes: tuple[ClassResult, ...]
+    confusions: tuple[Confusion, ...]
+    calibration_error: float
+    bins: tuple[Bin, ...]
+    seconds: float
+    memory: int
+
+    @property
+    def name(self) -> str:
+        """The network's name, with the precision where it is not float32."""
+        return self.network.name + ("" if self.precision == "f32" else f" {self.precision}")
+
+    @property
+    def pictures_per_second(self) -> float:
+        """The throughput, failures included."""
+        done = len(self.judgements) + len(self.failures)
+        return done / self.seconds if self.seconds else math.nan
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two evaluations on the pictures that both could read.
+
+    `agreement` is how often the first answers are the same, `only_first` and `only_second`
+    how many pictures one alone has right, `p_value` that of McNemar's exact test.
+    """
+
+    first: str
+    second: str
+    agreement: Measure
+    only_first: int
+    only_second: int
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A picture on which the evaluations differ, with a judgement of each, in their order."""
+
+    source: str
+    truth: int
+    judgements: tuple[Judgement, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Evaluations on the same pictures.
+
+    `source` is the folder as it was named, `layout` says where the classes of its pictures
+    stand, `num_classes` how many occur. There is a `Pair` for every two evaluations, in
+    their order; `disagreements` begin with the pictures on which the evaluations give most
+    different answers, among equals with the most confident ones.
+    """
+
+    source: str
+    layout: str
+    num_classes: int
+    evaluations: tuple[Evaluation, ...]
+    pairs: tuple[Pair, ...]
+    disagreements: tuple[Disagreement, ...]
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """The evaluations' names, with the network's folder or the recipe where several have
+        one name."""
+        return _titles(self.evaluations)
+
+
+def compare(
+    source: str, layout: str, num_classes: int, evaluations: Sequence[Evaluation]
+) -> Comparison:
+    """Return the comparison of evaluations on the same pictures."""
+    titles = _titles(evaluations)
+    judged = [{one.source: one for one in evaluation.judgements} for evaluation in evaluations]
+    pairs = tuple(
+        _pair(titles[first], titles[second], judged[first], judged[second])
+        for first, second in combinations(range(len(evaluations)), 2)
+    )  # fmt: skip
+    differing = []
+    for name, judgement in judged[0].items() if judged else ():
+        answers = tuple(table[name] for table in judged if name in table)
+        if len(answers) == len(judged) and len({_first(one).index for one in answers}) > 1:
+            differing.append(Disagreement(name, judgement.truth, answers))
+    differing.sort(key=_strength, reverse=True)
+    return Comparison(source, layout, num_classes, tuple(evaluations), pairs, tuple(differing))
+
+
+def remark(evaluation: Evaluation) -> str | None:
+    """Return, in a line, why a published accuracy may lie outside the interval of the measured
+    one; None where it does not."""
+    network = evaluation.network
+    outside = [
+        f"{name} {published:.1f} %"
+        for name, published, measured in (
+            ("top-1", network.top1, evaluation.top1), ("top-5", network.top5, evaluation.top5))
+        if published is not None and measured.of
+        and not 100 * measured.low <= published <= 100 * measured.high
+    ]  # fmt: skip
+    if not outside:
+        return None
+    here, of = len(evaluation.classes), len(evaluation.labels)
+    reasons = ["other pictures than ImageNet's validation set"]
+    if evaluation.restricted:
+        reasons.insert(0, f"{here:,} classes to choose from instead of {of:,}")
+    elif here < of:
+        reasons.insert(0, f"{here:,} of {of:,} classes")
+    if evaluation.recipe != str(network.recipe):
+        reasons.insert(0, f"the recipe {evaluation.recipe} instead of {network.recipe}")
+    if evaluation.precision != "f32":
+        reasons.insert(0, f"computed in {evaluation.precision}")
+    algorithm, _, published = (network.weights.checksum or "").partition(":")
+    if evaluation.weights.startswith(algorithm) and not evaluation.weights.endswith(published):
+        reasons.insert(0, "other weights than the published ones")
+    return (
+        f"the published {' and '.join(outside)} {'lies' if len(outside) == 1 else 'lie'} outside "
+        f"the interval, probably for: {', '.join(reasons)}"
+    )
+
+
+def _titles(evaluations: Sequence[Evaluation]) -> tuple[str, ...]:
+    networks = {one.network.reference: one.network.name for one in evaluations}
+    named = Counter(networks.values())
+    names = [
+        one.name.replace(one.network.name, one.network.reference, 1)
+        if named[one.network.name] > 1 else one.name
+        for one in evaluations
+    ]  # fmt: skip
+    counts = Counter(names)
+    return tuple(
+        f"{name} {one.recipe}" if counts[name] > 1 else name
+        for name, one in zip(names, evaluations, strict=True)
+    )
+
+
+def _pair(
+    first: str, second: str, judged: dict[str, Judgement], others: dict[str, Judgement]
+) -> Pair:
+    both = [(judged[name], others[name]) for name in judged if name in others]
+    same = sum(_first(one).index == _first(other).index for one, other in both)
+    only_first = sum(one.right and not other.right for one, other in both)
+    only_second = sum(other.right and not one.right for one, other in both)
+    return Pair(first, second, metrics.share(same, len(both)), only_first, only_second,
+                metrics.mcnemar(only_first, only_second))  # fmt: skip
+
+
+def _strength(disagreement: Disagreement) -> tuple[int, float]:
+    firsts = [_first(one) for one in disagreement.judgements]
+    return len({one.index for one in firsts}), sum(one.probability for one in firsts)
+
+
+def _first(judgement: Judgement) -> Prediction:
+    return judgement.predictions[0]

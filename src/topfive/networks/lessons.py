@@ -1,0 +1,119 @@
+"""What a network was taught with, kept in its folder: it is corrected in seconds from that,
+without the pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topfive.errors import UsageError
+from topfive.networks import taught_cards, taught_folders
+
+ENDING = ".npz"
+SECTION = "lessons"  # of the card
+OLD = -1  # the truth of pictures of the backbone's own classes
+BETWEEN = "\0"  # names: no file's name has one
+DIGEST = 32  # bytes of a SHA-256
+KINDS = {"names": "|u1", "sha256": "|u1", "truths": "<i4", "held": "|b1", "features": "<f4"}
+AGAIN = "teach the network again"
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Pictures, as far as a network was taught with them: their names, the hashes of their
+    bytes in hexadecimal, the indices `truths` (n,) into the network's own classes (`OLD` for
+    one of the backbone's), whether they were `held` apart (n,), and their `features` (n, d).
+    """
+
+    names: tuple[str, ...]
+    sha256: tuple[str, ...]
+    truths: NDArray[np.intp]
+    held: NDArray[np.bool_]
+    features: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def write(lessons: Lessons, file: Path) -> None:
+    """Write lessons to a file, for `network_folders.write`."""
+    arrays = {
+        "names": _packed(BETWEEN.join(lessons.names).encode("utf-8", "surrogatepass")),
+        "sha256": _packed(bytes.fromhex("".join(lessons.sha256))),
+        "truths": lessons.truths.astype("<i4"),
+        "held": lessons.held.astype(np.bool_),
+        "features": lessons.features.astype("<f4"),
+    }
+    with file.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
+
+
+def read(folder: Path) -> Lessons:
+    """Return what the network in a folder was taught with.
+
+    Raises:
+        UsageError: it is not a network's, keeps no lessons, or these are missing or damaged.
+    """
+    card = taught_folders.read(folder)
+    section = taught_folders.read_card(folder).get(SECTION)
+    if not isinstance(section, dict) or card.taught is None:
+        raise UsageError(f"{folder} keeps no lessons: it cannot be corrected, but taught anew")
+    file = folder
+    try:
+        file = folder / taught_cards.file(section, "file")
+        with file.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+            if taught_cards.digest(section, "checksum") != f"sha256:{found}":
+                raise ValueError("it is not what was taught")
+            stream.seek(0)
+            return _checked(_arrays(stream), len(card.taught.classes))
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror or error}; {AGAIN}") from error
+    except (ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{file} is damaged: {error}; {AGAIN}") from error
+
+
+def _arrays(stream: BinaryIO) -> list[NDArray[Any]]:
+    """Return the arrays of a file; what they claim to hold must be in it, byte by byte."""
+    with zipfile.ZipFile(stream) as archive:
+        for name, kind in KINDS.items():
+            member = archive.getinfo(f"{name}.npy")
+            with archive.open(member) as opened:
+                version = np.lib.format.read_magic(opened)
+                if version != (1, 0):
+                    raise ValueError(f"{name} has an unknown version")
+                shape, _, dtype = np.lib.format.read_array_header_1_0(opened)
+                size = math.prod(shape) * dtype.itemsize
+                packed = member.compress_type != zipfile.ZIP_STORED
+                if dtype != np.dtype(kind) or packed or opened.tell() + size != member.file_size:
+                    raise ValueError(f"{name} is not what is written there")
+    stream.seek(0)
+    with np.load(stream, allow_pickle=False) as content:
+        return [content[name] for name in KINDS]
+
+
+def _checked(arrays: list[NDArray[Any]], num_classes: int) -> Lessons:
+    names, sha256, truths, held, features = arrays
+    count = len(truths)
+    told = names.tobytes().decode("utf-8", "surrogatepass").split(BETWEEN) if count else []
+    shapes = (truths.shape, held.shape, features.shape[:1], (len(told),))
+    if features.ndim != 2 or set(shapes) != {(count,)} or sha256.shape != (DIGEST * count,):
+        raise ValueError("its parts do not fit each other")
+    if count and not OLD <= truths.min() <= truths.max() < num_classes:
+        raise ValueError("a picture is of no class of the network")
+    if not np.isfinite(features).all():
+        raise ValueError("features are no numbers")
+    text = sha256.tobytes().hex()
+    hashes = tuple(text[2 * DIGEST * n : 2 * DIGEST * (n + 1)] for n in range(count))
+    return Lessons(tuple(told), hashes, truths.astype(np.intp), held, features)
+
+
+def _packed(data: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(data, np.uint8)

@@ -1,0 +1,14 @@
+"""What the user named, as names with content.
+
+The way in is `arguments.read`.
+"""
+
+__all__ = [
+    "archives",
+    "arguments",
+    "buckets",
+    "folders",
+    "lists",
+    "patterns",
+    "source",
+]

@@ -1,0 +1,131 @@
+"""A folder of pictures with a folder for each class, and which of them are held out."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topfive.errors import PictureError, UsageError
+from topfive.networks import taught_folders
+from topfive.sources import folders
+from topfive.sources.source import Source
+from topfive.system.text import named
+
+FEW = 10  # pictures of a class
+UNEVEN = 5  # times as many pictures of one class as of another
+PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
+
+
+@dataclass(frozen=True)
+class ClassFolder:
+    """The pictures of a folder, each with the index of its class, sorted by their names.
+
+    `classes` are the names of the folders in it that hold files, sorted; what lies deeper in
+    one counts to that class. `unlabelled` are the files beside them, `empty` the names of the
+    folders without a file.
+    """
+
+    folder: str
+    classes: tuple[str, ...]
+    pictures: tuple[tuple[Source, int], ...]
+    unlabelled: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
+
+
+def read(folder: str | os.PathLike[str], least: int = 2) -> ClassFolder:
+    """Return the pictures in a folder with a folder for each class.
+
+    Hidden files, hidden folders and links to folders inside a class are passed over.
+
+    Raises:
+        UsageError: there is no such folder, it cannot be read, it holds fewer than `least`
+            classes, or a name cannot be a class's.
+    """
+    top = Path(folder)
+    try:
+        with os.scandir(top) as entries:
+            seen = sorted((one.name, folders.is_folder(one.path)) for one in entries)
+    except OSError as error:
+        raise UsageError(
+            f"{top}: expected a folder with a folder for each class: {error.strerror}"
+        ) from error
+    shown = [(name, is_folder) for name, is_folder in seen if not name.startswith(".")]
+    found = {name: _sources(top / name) for name, is_folder in shown if is_folder}
+    classes = tuple(name for name, held in found.items() if held)
+    empty = tuple(name for name, held in found.items() if not held)
+    if len(classes) < least:
+        raise UsageError(
+            f"{top}: expected {least} or more folders with pictures, one for each class; "
+            f"found {_told(classes)}" + (f", and without any file {_told(empty)}" if empty else "")
+        )
+    try:
+        taught_folders.check_classes(classes)
+    except UsageError as error:
+        raise UsageError(f"{top}: {error}; rename the folder") from error
+    pictures = [(source, number) for number, name in enumerate(classes) for source in found[name]]
+    unlabelled = tuple(str(top / name) for name, is_folder in shown if not is_folder)
+    return ClassFolder(str(top), classes, tuple(pictures), unlabelled, empty)
+
+
+def split(truths: Sequence[int] | NDArray[np.intp], share: float, seed: int) -> NDArray[np.bool_]:
+    """Return which of the pictures (n,) are held out: a `share` (0 to 1) of each class, the
+    same for the same seed.
+
+    Of a class that has two or more at least one is held out, and at least one is not.
+
+    Raises:
+        UsageError: the share is not from 0 to below 1, or the seed is negative.
+    """
+    if not 0 <= share < 1:
+        raise UsageError(f"the share that is held out must be 0 or more and under 1; got {share}")
+    if seed < 0:
+        raise UsageError(f"a seed is 0 or more; received {seed}")
+    known = np.asarray(truths, np.intp)
+    held = np.zeros(len(known), np.bool_)
+    for truth in np.unique(known) if share else ():
+        places = np.flatnonzero(known == truth)
+        count = min(max(1, math.floor(share * len(places) + 0.5)), len(places) - 1)
+        # Each class has numbers of its own: more pictures of one leave the others' as they are.
+        random = np.random.default_rng([seed, int(truth) + 1])
+        held[random.permutation(places)[:count]] = True
+    return held
+
+
+def _sources(folder: Path) -> list[Source]:
+    found = []
+    for path in folders.walk(str(folder), recursive=True):
+        if isinstance(path, OSError):
+            error = PictureError("unreadable", f"cannot be read: {path.strerror}")
+            found.append(Source(str(path.filename), error))
+        else:
+            found.append(Source(path, Path(path)))
+    return found
+
+
+def _told(names: Sequence[str]) -> str:
+    return ", ".join(f"{name!a}" for name in names[:5]) + ", …" * (len(names) > 5) or "none"
+
+
+def odd_classes(found: ClassFolder, apart: ClassFolder | None) -> list[str]:
+    """Return what is odd about the names of the classes, and of those of a validation.
+
+    Raises:
+        UsageError: the validation has others.
+    """
+    notes = []
+    if set(map(str.lower, found.classes)) <= PARTS:
+        first = Path(found.folder) / found.classes[0]
+        notes.append(f"the classes are {named(found.classes)}: is {first} the folder of classes?")
+    if apart is not None:
+        if other := [name for name in apart.classes if name not in found.classes]:
+            raise UsageError(f"{apart.folder} holds classes that {found.folder} has not: "
+                             f"{named(other)}")  # fmt: skip
+        if missing := [name for name in found.classes if name not in apart.classes]:
+            notes.append(f"{apart.folder} holds no pictures of {named(missing)}")
+    return notes

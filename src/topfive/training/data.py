@@ -1,0 +1,230 @@
+"""The pictures of a training: which can be used, which are held out, their squares."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topfive.classification import pipeline
+from topfive.errors import UsageError
+from topfive.networks.cards import Recipe
+from topfive.pictures import preparation
+from topfive.pictures.preparation import Prepared
+from topfive.sources.source import Source
+from topfive.system.text import named, printable
+from topfive.teaching import class_folders
+from topfive.teaching.class_folders import FEW, UNEVEN
+
+MEMORY = 2 << 30  # bytes of squares that are kept; for a moment twice that
+
+Prepare = Callable[[Source], Prepared]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures in the order of their names: their classes (n,), their hashes, and the squares,
+    uint8 (n, size, size, 3), where there is memory for all."""
+
+    sources: tuple[Source, ...]
+    truths: NDArray[np.intp]
+    hashes: tuple[str, ...]
+    squares: NDArray[np.uint8] | None
+    prepare: Prepare
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def some(self, places: NDArray[np.intp]) -> Pictures:
+        """Return those at some places."""
+        return replace(
+            self,
+            sources=tuple(self.sources[place] for place in places),
+            truths=self.truths[places],
+            hashes=tuple(self.hashes[place] for place in places),
+            squares=None if self.squares is None else self.squares[places],
+        )
+
+    def batches(
+        self, order: Sequence[int] | NDArray[np.intp], size: int
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.uint8]]]:
+        """Yield the indices in an order, up to `size` at a time, with their squares.
+
+        Raises:
+            UsageError: a picture is not what it was.
+        """
+        places = np.asarray(order, np.intp)
+        parts = [places[start : start + size] for start in range(0, len(places), size)]
+        if self.squares is not None:
+            yield from ((part, self.squares[part]) for part in parts)
+            return
+        again = prepared((self.sources[place] for place in places), self.prepare)
+        for part in parts:
+            yield part, np.stack([self._unchanged(place, next(again)) for place in part])
+
+    def _unchanged(self, place: int, found: Prepared) -> NDArray[np.uint8]:
+        square = found.square
+        if not isinstance(square, np.ndarray) or found.sha256 != self.hashes[place]:
+            raise UsageError(
+                f"{printable(found.source.name)} changed or went away while it was learned from; "
+                "with the pictures as they were the same command goes on"
+            )
+        return square
+
+
+@dataclass(frozen=True)
+class Data:
+    """The pictures to learn from and those that are held out; how many could not be read, and
+    how many are copies and were left out."""
+
+    classes: tuple[str, ...]
+    learned: Pictures
+    held_out: Pictures
+    unreadable: int
+    copies: int
+
+    def digest(self) -> str:
+        """Return what names the contents of the pictures, their classes and their parts."""
+        facts = [(self.classes, *zip(part.hashes, part.truths.tolist(), strict=True))
+                 for part in (self.learned, self.held_out)]  # fmt: skip
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def read(
+    folder: str, validation: str | None, share: float, seed: int, *, size: int, recipe: Recipe,
+    max_pixels: int, warn: Callable[[str], None],
+) -> Data:  # fmt: skip
+    """Return the pictures of a folder with a folder a class, of which a `share` is held out, or
+    of `validation`, another such folder.
+
+    Pictures that cannot be read, that occur in two classes, again in one, or among those held
+    out are left out, and `warn` hears of them.
+
+    Raises:
+        UsageError: there are no classes, a class has no pictures to learn from, or none is held
+            out.
+    """
+    prepare = partial(_prepare, size=size, recipe=recipe, max_pixels=max_pixels)
+    known = class_folders.read(folder)
+    held = class_folders.read(validation, least=1) if validation else None
+    for text in class_folders.odd_classes(known, held):
+        warn(text)
+    if known.empty:
+        warn(f"folders without a file, left out: {named(known.empty)}")
+    if known.unlabelled:
+        warn(f"files beside the classes' folders, left out: {named(known.unlabelled)}")
+    listed = [*known.pictures]
+    if held:
+        places = [known.classes.index(name) for name in held.classes]
+        listed += [(source, places[truth]) for source, truth in held.pictures]
+    fits = len(listed) * size * size * 3 <= MEMORY
+    own = np.arange(len(listed)) < len(known.pictures)
+    hashes, squares = _read(listed, prepare, size if fits else None, warn)
+    truths = np.array([truth for _, truth in listed], np.intp)
+    usable = _usable([source.name for source, _ in listed], truths, hashes, own, warn)
+    out = ~own if held else np.zeros(len(listed), np.bool_)
+    if not held:
+        out[usable] = class_folders.split(truths[usable], share, seed)
+
+    sources, known_hashes = (source for source, _ in listed), (one or "" for one in hashes)
+    every = Pictures(tuple(sources), truths, tuple(known_hashes), squares, prepare)
+    learned, apart = (every.some(np.flatnonzero(usable & part)) for part in (~out, out))
+    unreadable = hashes.count(None)
+    copies = len(listed) - int(usable.sum()) - unreadable
+    data = Data(known.classes, learned, apart, unreadable, copies)
+    _check(data, warn)
+    return data
+
+
+def prepared(sources: Iterable[Source], prepare: Prepare) -> Iterator[Prepared]:
+    """Yield sources that were read, in their order, some read ahead in threads."""
+    waiting: deque[Future[Prepared]] = deque()
+    with ThreadPoolExecutor(pipeline.READERS) as pool:
+        try:
+            for source in sources:
+                waiting.append(pool.submit(prepare, source))
+                if len(waiting) > 4 * pipeline.READERS:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _prepare(source: Source, size: int, recipe: Recipe, max_pixels: int) -> Prepared:
+    return preparation.prepare(source, size, recipe, max_pixels)
+
+
+def _read(
+    listed: Sequence[tuple[Source, int]], prepare: Prepare, size: int | None,
+    warn: Callable[[str], None],
+) -> tuple[list[str | None], NDArray[np.uint8] | None]:  # fmt: skip
+    """Return the hash of each picture, None of those that cannot be read, and their squares if
+    a size is given."""
+    squares = None if size is None else np.empty((len(listed), size, size, 3), np.uint8)
+    hashes: list[str | None] = []
+    for place, found in enumerate(prepared((source for source, _ in listed), prepare)):
+        square = found.square if isinstance(found.square, np.ndarray) else None
+        hashes.append(None if square is None else found.sha256)
+        if square is None:
+            warn(f"{found.source.name} is left out: {found.square}")
+        elif squares is not None:
+            squares[place] = square
+    return hashes, squares
+
+
+def _usable(
+    names: Sequence[str], truths: NDArray[np.intp], hashes: Sequence[str | None],
+    own: NDArray[np.bool_], warn: Callable[[str], None],
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Return which pictures are used: those that can be read, of equal ones in several classes
+    none, of other equal ones the first, and one that is held out rather than one of the `own`."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, sha256 in enumerate(hashes):
+        if sha256 is not None:
+            places[sha256].append(place)
+    usable = np.zeros(len(names), np.bool_)
+    across: list[str] = []
+    copies: list[str] = []
+    apart: list[str] = []
+    for same in places.values():
+        if len({truths[place] for place in same}) > 1:
+            across.append(" = ".join(names[place] for place in same))
+            continue
+        first = next((place for place in same if not own[place]), same[0])
+        usable[first] = True
+        for place in same:
+            if place != first:
+                (apart if own[place] and not own[first] else copies).append(names[place])
+    for what, some in (
+        ("in several classes at once, left out: {}", across),
+        ("{:,} copies of other pictures, left out: {}", copies),
+        ("{:,} pictures that are held out, too, are not learned from: {}", apart),
+    ):
+        if some:
+            warn(what.replace("{:,}", f"{len(some):,}").replace("{}", named(some)))
+    return usable
+
+
+def _check(data: Data, warn: Callable[[str], None]) -> None:
+    """Warn of classes with few pictures; refuse those with none, and if none is held out."""
+    counts = np.bincount(data.learned.truths, minlength=len(data.classes))
+    if none := [data.classes[place] for place in np.flatnonzero(counts == 0)]:
+        raise UsageError(f"no picture is left to learn from of {printable(named(none))}")
+    if not len(data.held_out):
+        raise UsageError("no picture is held out: a training needs some to know when to stop")
+    few = [f"{data.classes[place]} ({counts[place]})" for place in np.flatnonzero(counts < FEW)]
+    if few:
+        warn(f"under {FEW} pictures to learn from of {named(few)}; more would make it better")
+    if counts.max() > UNEVEN * counts.min():
+        most, least = int(counts.argmax()), int(counts.argmin())
+        warn(
+            f"{counts[most]:,} pictures of {data.classes[most]} and {counts[least]:,} of "
+            f"{data.classes[least]}: all classes count the same, whatever their number of pictures"
+        )

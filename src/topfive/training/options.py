@@ -1,0 +1,121 @@
+"""How a training goes: its options, what they are where nothing is said, what they may be."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from topfive.errors import UsageError
+from topfive.networks.cards import check_choice
+
+OPTIMIZERS = ("adamw", "sgd")
+INITIALIZERS = ("he", "glorot")
+MIXED = ("auto", "on", "off")
+ALL = "all"
+HEAD_FACTOR = 10  # by how much a head learns faster than the blocks under it
+
+EPOCHS, HEAD_EPOCHS, SCRATCH_EPOCHS = 10, 10, 90
+LEARNING_RATES = {"adamw": 1e-4, "sgd": 1e-3}
+SCRATCH_RATES = {"adamw": 1e-3, "sgd": 0.05}
+WEIGHT_DECAYS = {"adamw": 0.01, "sgd": 1e-4}
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a training: what learns, and in how many epochs."""
+
+    name: str
+    unfreeze: int | str
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a training; what is left open, `resolved` fills in.
+
+    First the head alone learns for `head_epochs`, `HEAD_FACTOR` times as fast, then with it the
+    `unfreeze` top blocks (a number of them, or `all`) for `epochs`; `from_scratch` all learns
+    from the first. `learning_rate` is the highest, reached after the share `warmup` of the steps
+    and falling along a cosine to 0. `weight_decay` is the share of a weight that a step takes
+    away, times the learning rate; `optimizer`, `initializer` and `mixed_precision` are of
+    `OPTIMIZERS`, `INITIALIZERS` (for weights from scratch) and `MIXED` (auto: on GPUs).
+    `patience` is for how many epochs nothing may get better before a phase ends. `augment` is
+    how much pictures are varied: 0 not at all, 1 as is usual for photographs, 2 twice that.
+    """
+
+    from_scratch: bool = False
+    epochs: int | None = None
+    head_epochs: int | None = None
+    unfreeze: int | str = 2
+    batch: int = 32
+    optimizer: str = "adamw"
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    label_smoothing: float = 0.1
+    warmup: float = 0.1
+    patience: int | None = None
+    augment: float = 1.0
+    initializer: str = "he"
+    mixed_precision: str = "auto"
+    seed: int = 0
+
+    def resolved(self) -> Options:
+        """Return them with nothing left open.
+
+        Raises:
+            UsageError: one of them cannot be.
+        """
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        check_choice("initializer", self.initializer, INITIALIZERS)
+        check_choice("mixed precision", self.mixed_precision, MIXED)
+        scratch = self.from_scratch
+        rates = SCRATCH_RATES if scratch else LEARNING_RATES
+        known = {
+            "epochs": SCRATCH_EPOCHS if scratch else EPOCHS,
+            "head_epochs": 0 if scratch else HEAD_EPOCHS,
+            "learning_rate": rates[self.optimizer],
+            "weight_decay": WEIGHT_DECAYS[self.optimizer],
+            "patience": SCRATCH_EPOCHS if scratch else 5,
+        }
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        found = Options(**{**known, **given})
+        found.check()
+        return found
+
+    def check(self) -> None:
+        """Raise a `UsageError` if one of them, all filled in, cannot be."""
+        for name, low, high in (
+            ("epochs", 0, math.inf), ("head_epochs", 0, math.inf), ("batch", 1, 65_536),
+            ("patience", 1, math.inf), ("seed", 0, 2**31 - 1), ("weight_decay", 0, 1),
+            ("label_smoothing", 0, 0.99), ("warmup", 0, 1), ("augment", 0, 5),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if not low <= value <= high or not math.isfinite(value):
+                raise UsageError(f"{_words(name)} is {low:g} to {high:g}; received {value:g}")
+        if not 0 < (self.learning_rate or 0) < math.inf:
+            raise UsageError(f"a learning rate is over 0; received {self.learning_rate:g}")
+        if (isinstance(self.unfreeze, str) and self.unfreeze != ALL) or (
+            not isinstance(self.unfreeze, str) and self.unfreeze < 0
+        ):
+            raise UsageError(f"unfreeze is a number of blocks or {ALL}; received {self.unfreeze!r}")
+        if self.from_scratch and self.head_epochs:
+            raise UsageError("from scratch there is no head to begin with; head epochs are 0")
+        if not (self.epochs or self.head_epochs):
+            raise UsageError("there are no epochs to learn in")
+
+    def phases(self) -> list[Phase]:
+        """Return the parts that a training has."""
+        head, more = self.head_epochs or 0, self.epochs or 0
+        if self.from_scratch:
+            return [Phase("all", ALL, more)]
+        parts = [Phase("head", 0, head), Phase("blocks", self.unfreeze, more)]
+        return [one for one in parts if one.epochs]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

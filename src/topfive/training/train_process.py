@@ -1,0 +1,131 @@
+"""A network that learns, in a process of its own:
+`python -m topfive.training.train_process REQUEST`.
+
+It tells how it goes in lines of JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from topfive.engines import keras_engine
+from topfive.errors import DamagedWeightsError, UsageError
+from topfive.networks import find, heads
+from topfive.networks.cards import Recipe
+from topfive.system import files
+from topfive.system.processes import serve
+from topfive.training import checkpoints
+from topfive.training import data as training_data
+from topfive.training import model as training_model
+from topfive.training.checkpoints import BODY, HEAD, Checkpoint
+from topfive.training.loop import Training
+from topfive.training.options import Options
+
+
+def tell(event: str, **values: Any) -> None:
+    """Tell whoever started this process something."""
+    print(json.dumps({"event": event, **values}), flush=True)
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Do what `tuning` asks for."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    folder = Path(request["checkpoints"])
+    with checkpoints.locked(folder):
+        return _train(request, folder)
+
+
+def _train(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+    options, backend = Options(**request["options"]), request["backend"]
+    network = find.find_network(request["network"])
+    weights = request["weights"] and Path(request["weights"])
+    window = request["recipe"]["window"]
+    recipe = Recipe(**{**request["recipe"], "window": window and tuple(window)})
+    data = training_data.read(
+        request["folder"], request["validation"], request["split"], options.seed,
+        size=network.size, recipe=recipe, max_pixels=request["max_pixels"],
+        warn=lambda text: tell("warn", text=text),
+    )  # fmt: skip
+    keras_engine.start_keras(backend)
+    found = devices(backend)
+    mixed = options.mixed_precision == "on" or (
+        options.mixed_precision == "auto" and not found[0].startswith("CPU")
+    )
+    if backend == "jax" and len(found) > 1:
+        import keras
+
+        keras.distribution.set_distribution(keras.distribution.DataParallel())
+        if options.batch % len(found):
+            raise UsageError(
+                f"a batch of {options.batch} cannot be divided among {len(found)} devices"
+            )
+    if weights and not files.matches(weights, request["checksum"]):
+        raise DamagedWeightsError(f"{weights} is not what it was: expected {request['checksum']}")
+    model = training_model.build(network, weights, len(data.classes), options, mixed)
+    key = {
+        "network": request["network"], "weights": request["checksum"], "backend": backend,
+        **options.to_dict(), "mixed_precision": mixed, "recipe": str(recipe),
+        "classes": list(data.classes), "held_out": len(data.held_out),
+        "learned_from": len(data.learned), "pictures": data.digest(),
+    }  # fmt: skip
+    if request["restart"]:
+        checkpoints.clear(folder)
+    training = Training(model, data, options, Checkpoint(folder, key), tell)
+    training.resume()
+    computing = {"backend": backend, "devices": found, "mixed_precision": mixed}
+    tell("begin", plan={**training.plan(), **computing})
+    for row in training.state.history:
+        tell("epoch", row=row, best=training.state.best_epoch)
+    training.run()
+    head, body = training_model.head_of(model), training_model.body_of(model)
+    body.save_weights(str(folder / BODY))
+    heads.write(head, folder / HEAD)
+    return {
+        **training.plan(),
+        **computing,
+        "unreadable": data.unreadable,
+        "copies": data.copies,
+        "held_out": [source.name for source in data.held_out.sources],
+        "truths": data.held_out.truths.tolist(),
+        "answers": training.answers(data.held_out).argmax(axis=1).tolist(),
+        "history": training.state.history,
+        "best_epoch": training.state.best_epoch,
+        "seconds": training.state.seconds,
+        "parameters": int(body.count_params()) + head.size,
+    }
+
+
+def devices(backend: str) -> list[str]:
+    """Return the names of what a backend computes on: its GPUs, or `CPU`."""
+    if backend == "jax":
+        import jax
+
+        return [f"{one.device_kind} {one.id}".replace("cpu", "CPU") for one in jax.devices()]
+    if backend == "torch":
+        import torch
+
+        gpus = [torch.cuda.get_device_name(one) for one in range(torch.cuda.device_count())]
+    else:
+        import tensorflow
+
+        gpus = [one.name for one in tensorflow.config.list_physical_devices("GPU")]
+    return gpus[:1] or ["CPU"]
+
+
+def _end_with_parent() -> None:
+    """End when whoever started this process is gone, however it ended."""
+    with contextlib.suppress(OSError):
+        # Not by `sys.stdin`, whose lock the interpreter wants when it ends.
+        while os.read(0, 1):
+            pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(serve(answer))

@@ -1,0 +1,167 @@
+"""The command `topfive calibrate`, and the answers of `classify` by what it stored."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from topfive import Classifier
+from topfive.classification import calibration
+from topfive.cli import main
+from topfive.evaluation import calibration_fit
+from topfive.networks import records
+
+
+@pytest.fixture
+def network(shared: Path, warm: Path) -> list[str]:
+    """The options that name the real SqueezeNet."""
+    return ["--model", "squeezenet", "--weights",
+            str(shared / "weights" / "compressed_SqueezeNet.net")]  # fmt: skip
+
+
+@pytest.fixture
+def folder(shared: Path, tmp_path: Path) -> Path:
+    """Every fourth of the photographs."""
+    folder = tmp_path / "forty"
+    folder.mkdir()
+    for file in sorted((shared / "images").glob("*.JPEG"))[::4]:
+        shutil.copy(file, folder)
+    return folder
+
+
+@pytest.fixture
+def unlike(tmp_path: Path) -> Path:
+    """Noise."""
+    file = tmp_path / "noise.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    Image.fromarray(pixels).save(file)
+    return file
+
+
+def test_it_measures_and_stores_and_classify_answers_by_it(
+    folder: Path, unlike: Path, shared: Path, network: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert main(["calibrate", str(folder), *network]) == 0
+    said = capsys.readouterr()
+    table = said.out
+    assert "squeezenet, f32, stretch-bicubic: 40 pictures of 40 classes" in table
+    assert "temperature" in table
+    assert "--coverage 0.95" in table
+    assert "rejected: 2 of 40" in table or "rejected: 1 of 40" in table
+    assert "note: 40 pictures are few" in table
+    assert all(len(line) <= 80 for line in table.splitlines())
+
+    beagle = str(shared / "images" / "n02088364_beagle.JPEG")
+    asked = ["classify", beagle, str(unlike), *network, "-f", "json", "--reject"]
+    assert main([*asked, "--coverage", "0.9"]) == 0
+    photograph, noise = json.loads(capsys.readouterr().out)
+    assert photograph["rejected"] is False
+    assert noise["rejected"] is True
+    classifier = Classifier(network[1], weights=network[3], calibrated=True)
+    found = classifier.calibration
+    assert found is not None
+    [(_, response)] = classifier.responses([beagle], output="logits")
+    assert isinstance(response.values, np.ndarray)
+    members = found.prediction_set(found.probabilities(response.values), 0.9)
+    assert [one["index"] for one in photograph["prediction_set"]] == members.tolist()
+    assert "beagle" in [one["label"] for one in photograph["prediction_set"]]
+    assert len(noise["prediction_set"]) > len(members)
+
+    assert main([*asked[:-3], "--coverage", "0.99"]) == 2
+    assert "0.99 needs at least 99 pictures" in capsys.readouterr().err
+
+
+def test_a_rejected_picture_is_not_named(
+    folder: Path, unlike: Path, network: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["calibrate", str(folder), *network, "-q"]) == 0
+    capsys.readouterr()
+    assert main(["classify", str(unlike), *network, "--reject"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("I don't know")
+    assert len(said.splitlines()) == 1
+
+
+def test_before_it_classify_says_what_to_run(
+    unlike: Path, network: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option in (["--coverage", "0.9"], ["--reject"], ["--calibrated"]):
+        assert main(["classify", str(unlike), *network, *option]) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert "topfive calibrate DIR --model squeezenet" in said.err
+
+
+def test_json_is_the_whole_result_and_a_dry_run_stores_nothing(
+    folder: Path, network: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["calibrate", str(folder), *network, "-q", "-f", "json", "--dry-run"]
+    assert main([*arguments, "--method", "aps", "--reject-score", "max_logit"]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    result = json.loads(said.out)
+    found = calibration.Calibration.from_dict(result["calibration"])
+    assert (found.method, found.reject_score, found.pictures) == ("aps", "max_logit", 40)
+    assert [one["coverage"] for one in result["sets"]] == [0.8, 0.9, 0.95]
+    assert result["rejected"]["of"] == 40
+    assert not records.folder().exists()
+
+
+def test_a_broken_picture_is_said_and_the_status_is_1(
+    folder: Path, network: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "n02088364_broken\x1b[2J.JPEG").write_bytes(b"\xff\xd8\xff broken")
+    assert main(["calibrate", str(folder), *network]) == 1
+    said = capsys.readouterr()
+    assert "40 pictures of 40 classes" in said.out
+    assert "1 failed" in said.out
+    assert "broken\\x1b[2J.JPEG: " in said.err
+    assert "\x1b" not in said.out + said.err
+
+
+def test_pictures_that_the_network_learned_from_are_said_in_a_line_and_the_status_is_0(
+    folder: Path, network: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("calibrate", "evaluate"):
+        assert main([command, str(folder), *network, "-q"]) == 0
+        assert capsys.readouterr().err == ""
+    for number, file in enumerate(sorted(folder.iterdir())):
+        file.rename(folder / f"{file.name[:9]}_{number}.JPEG")
+    for command in ("calibrate", "evaluate"):
+        assert main([command, str(folder), *network, "-q"]) == 0
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("topfive: 40 of 40 pictures are named as those of ImageNet's ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["missing"], "missing: expected a folder"),
+        ([], "Missing argument 'DIR'"),
+        ([".", "--reject-rate", "1"], "0<x<1"),
+        ([".", "--method", "lac"], "'raps', 'aps'"),
+        ([".", "--model", "vgg"], "unknown network"),
+        (["."], "no picture whose class is known"),
+    ],
+)
+def test_wrong_usage_is_said(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert main(["calibrate", *arguments]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_choices_of_the_help_page_are_those_of_the_library() -> None:
+    command = importlib.import_module("topfive.cli.calibrate")
+    assert command.METHODS == calibration.METHODS
+    assert command.REJECT_SCORES == calibration.REJECT_SCORES
+    assert command.REJECT_RATE == calibration_fit.REJECT_RATE
