@@ -49,10 +49,10 @@ def main() -> None:
     def own() -> Any:
         if direct_graphs.is_direct(network, content, target):
             return direct_graphs.build(network, options.weights)
-        return graphs.exported(keras_models.for_openvino(model, network))
+        return graphs.exported_graph(keras_models.for_openvino(model, network))
 
     kinds: dict[str, tuple[Callable[[], Any], int]] = {
-        "exported": (lambda: graphs.exported(keras_models.answering(model)), 1),
+        "exported": (lambda: graphs.exported_graph(keras_models.answering(model)), 1),
         "own": (own, target.batch(network)),
     }
     for name, (make, batch) in kinds.items():
@@ -60,7 +60,7 @@ def main() -> None:
         work = 2 * arithmetic.multiply_adds(graph)
         graphs.set_batch(graph, batch)
         openvino.serialize(graph, options.target / f"{name}.xml")
-        run = devices.running(devices.compile_graph(graph, target))
+        run = devices.run_of(devices.compile_graph(graph, target))
         rows = run(np.stack(squares)) if squares else ()
         print_answers(name, ((int(row.argmax()), float(row.max())) for row in rows))
     print_work(work, arithmetic.PRODUCT_OPERATIONS)

@@ -18,7 +18,7 @@ from topfive.version import __version__ as __version__
 if TYPE_CHECKING:
     from topfive.batches.batch import Placement, batch
     from topfive.batches.journal import Summary
-    from topfive.batches.run import Listener
+    from topfive.batches.run import BatchListener
     from topfive.classification.classifier import Classifier, classify
     from topfive.errors import PictureError, TopfiveError, UsageError, WeightsError
     from topfive.evaluation.evaluate import evaluate
@@ -38,6 +38,8 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 _HOMES = {
     "Placement": "batches.batch",
     "batch": "batches.batch",
+    "Summary": "batches.journal",
+    "BatchListener": "batches.run",
     "Classifier": "classification.classifier",
     "classify": "classification.classifier",
     "PictureError": "errors",
@@ -47,15 +49,13 @@ _HOMES = {
     "evaluate": "evaluation.evaluate",
     "Comparison": "evaluation.evaluations",
     "Evaluation": "evaluation.evaluations",
-    "find_network": "networks.find",
-    "Summary": "batches.journal",
     "Network": "networks.cards",
+    "find_network": "networks.find",
     "NETWORKS": "networks.published",
     "Classification": "results",
     "Failure": "results",
     "Prediction": "results",
     "Row": "results",
-    "Listener": "batches.run",
     "Source": "sources.source",
     "Teaching": "teaching.teach",
     "teach": "teaching.teach",
@@ -65,12 +65,12 @@ _HOMES = {
 
 __all__ = [
     "NETWORKS",
+    "BatchListener",
     "Classification",
     "Classifier",
     "Comparison",
     "Evaluation",
     "Failure",
-    "Listener",
     "Network",
     "PictureError",
     "Placement",

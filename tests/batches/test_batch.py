@@ -22,7 +22,7 @@ from tests.classification.test_interpretation import CALIBRATION
 from tests.support import fakes
 from topfive import Classifier, UsageError
 from topfive.batches.batch import Placement, batch, journal_file
-from topfive.batches.run import Listener
+from topfive.batches.run import BatchListener
 
 NETWORK = "squeezenet_v1.1"
 COUNT = 24
@@ -64,7 +64,7 @@ def names(folder: Path) -> list[str]:
     return [str(path) for path in (*files, *sorted((folder / "inner").iterdir()))]
 
 
-class Stopping(Listener):
+class Stopping(BatchListener):
     """Interrupts the run after some rows."""
 
     def __init__(self, rows: int) -> None:
@@ -312,7 +312,7 @@ def test_only_named_sources_can_be_watched(
 def test_two_runs_do_not_write_one_output(
     photographs: Path, run: Callable[..., topfive.Summary], tmp_path: Path
 ) -> None:
-    class Second(Listener):
+    class Second(BatchListener):
         def begin(self, found: int) -> None:
             with pytest.raises(topfive.TopfiveError, match="another run is writing"):
                 run(photographs, tmp_path / "rows.jsonl")

@@ -204,7 +204,7 @@ def test_a_taught_network_is_named_by_its_folder() -> None:
     with pytest.raises(UsageError, match=r"pets is not calibrated .* --model '/my pets', with"):
         find(card, "sha256:1", "f32", "stretch")
     with pytest.raises(UsageError, match=r"no pets in 8 bits .* --model '/my pets'$"):
-        records.quantised(card, "sha256:1")
+        records.find_int8(card, "sha256:1")
 
 
 @pytest.mark.parametrize("entry", [{}, {"temperature": 2.0}, "text", None, [1]])

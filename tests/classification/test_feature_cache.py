@@ -62,7 +62,7 @@ Values = list[NDArray[np.float32]]
 
 def compute(classifier: Classifier, files: list[str]) -> tuple[Values, tuple[int, int]]:
     """Return the features of pictures, and how many were known and computed."""
-    with feature_cache.opened(classifier) as found:
+    with feature_cache.open_features(classifier) as found:
         values = arrays(found.responses(files))
     return values, (found.known, found.computed)
 
@@ -104,7 +104,7 @@ def test_what_is_said_of_a_picture_is_kept_with_it_and_its_name_does_not_matter(
     Image.fromarray(fakes.pictures(1, 120)[0][:70]).save(tmp_path / "a.png")
     compute(squeezenet, [str(tmp_path / "a.png")])
     (tmp_path / "a.png").rename(tmp_path / "b.png")
-    with feature_cache.opened(squeezenet) as found:
+    with feature_cache.open_features(squeezenet) as found:
         ((source, response),) = found.responses([tmp_path / "b.png"])
     assert (found.known, source.name) == (1, str(tmp_path / "b.png"))
     assert (response.width, response.height) == (120, 70)
@@ -117,7 +117,7 @@ def test_a_bad_picture_is_a_failure_in_its_place_and_is_not_kept(
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
     files = [photographs[0], str(tmp_path / "bad.jpg"), "nothing", photographs[1]]
     for counts in ((0, 2), (2, 0)):
-        with feature_cache.opened(squeezenet) as found:
+        with feature_cache.open_features(squeezenet) as found:
             told = [(source.name, one.values) for source, one in found.responses(files)]
         assert [name for name, _ in told] == files
         kinds = [one.kind if isinstance(one, Failure) else "" for _, one in told]
@@ -128,7 +128,7 @@ def test_a_bad_picture_is_a_failure_in_its_place_and_is_not_kept(
 def test_what_has_no_bytes_is_answered_and_not_kept(squeezenet: Classifier, empty: Path) -> None:
     pixels = fakes.pictures(1, 90)[0]
     for _ in range(2):
-        with feature_cache.opened(squeezenet) as found:
+        with feature_cache.open_features(squeezenet) as found:
             ((_, response),) = found.responses([Source("pixels", pixels)])
         assert not isinstance(response.values, Failure)
         assert response.values.shape == (512,)
@@ -138,7 +138,7 @@ def test_what_has_no_bytes_is_answered_and_not_kept(squeezenet: Classifier, empt
 def test_the_same_picture_twice_in_one_run_is_found_before_it_is_written(
     squeezenet: Classifier, empty: Path, photographs: list[str]
 ) -> None:
-    with feature_cache.opened(squeezenet) as found:
+    with feature_cache.open_features(squeezenet) as found:
         list(found.responses(photographs[:1]))
         list(found.responses(photographs[:1]))
         assert (found.known, found.computed) == (1, 1)
@@ -274,7 +274,7 @@ def test_eight_bits_are_known_by_their_graph(
     files = []
     squeezenet.precision = "int8"
     for graph in (("a", "b"), ("a", "c")):
-        monkeypatch.setattr(records, "quantised", lambda *_, g=graph: (Path(), g))
+        monkeypatch.setattr(records, "find_int8", lambda *_, g=graph: (Path(), g))
         files.append(feature_cache.path(squeezenet))
     assert files[0] != files[1]
 
@@ -294,7 +294,7 @@ def test_what_is_known_of_a_picture_that_is_too_large_is_not_used(
 ) -> None:
     compute(squeezenet, photographs[:1])
     squeezenet.max_pixels = 90 * 90 - 1
-    with feature_cache.opened(squeezenet) as found:
+    with feature_cache.open_features(squeezenet) as found:
         ((_, response),) = found.responses(photographs[:1])
     assert isinstance(response.values, Failure)
     assert response.values.kind == "too-large"
@@ -431,7 +431,7 @@ def test_they_are_the_features_of_the_keras_model(
     found, _ = compute(classifier, files)
     # The same classifier, but for what answers.
     model = keras_models.build(classifier.network, weights.path(classifier.network))
-    monkeypatch.setattr(classifier, "_run", keras_engine.running(model))
+    monkeypatch.setattr(classifier, "_run", keras_engine.run_of(model))
     expected = plain(classifier, files)
     assert np.abs(expected).max() > 1
     tolerance = 1e-4 * float(np.abs(expected).max())

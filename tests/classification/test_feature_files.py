@@ -383,7 +383,7 @@ def test_the_classifier_of_a_file_computes_the_same_features(
     made = Classifier("squeezenet_v1.1", weights=weight_file, recipe="tutorial", fit="pad",
                       window=(-1.5, 2e6), throughput=True)  # fmt: skip
     file = tmp_path / f"f{suffix}"
-    with feature_cache.opened(made) as found:
+    with feature_cache.open_features(made) as found:
         feature_files.write(file, made, found.responses([tmp_path / "a.png"]))
     again = feature_files.find_classifier(file, weights=weight_file)
     assert again.recipe == made.recipe

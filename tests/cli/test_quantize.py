@@ -15,7 +15,7 @@ from topfive.cli import main
 from topfive.cli.quantize import LOWER, PICTURES, describe, quantize
 from topfive.conversion import quantize as quantisation
 from topfive.conversion.admission import Accuracy, Measurement
-from topfive.conversion.quantize import Lowered
+from topfive.conversion.quantize import Quantized
 from topfive.evaluation.metrics import Measure, share
 from topfive.networks import records, weights
 from topfive.system import files
@@ -145,7 +145,8 @@ def test_large_figures_fit_80_columns_and_what_is_not_enough_is_marked() -> None
     accuracy = Accuracy(share(1000, 1000), share(900, 1000), -10.0, -12.3, -10.1)
     measurement = Measurement(100_000, Measure(94_999, 100_000, 0.9, 1.0), 1.0, 1.0, accuracy,
                               accuracy, (12_345.6, 123_456.7))  # fmt: skip
-    lowered = Lowered("squeezenet_v1.1", "int8", "crop-256-bicubic-keras", "CPU", 300, measurement,
+    lowered = Quantized("squeezenet_v1.1", "int8", "crop-256-bicubic-keras", "CPU", 300,
+                        measurement,
                       (553_467_096, 138_451_648), (156, 156))  # fmt: skip
     said = describe(lowered, "squeezenet_v1.1").splitlines()
     assert max(map(len, said)) <= 80

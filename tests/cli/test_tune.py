@@ -28,7 +28,7 @@ from topfive.networks.published import NETWORKS
 from topfive.training import curves
 from topfive.training import tune as tuning
 from topfive.training.options import Options
-from topfive.training.tune import Listener, Tuned
+from topfive.training.tune import TrainingListener, Tuned
 
 PLAN = {
     "classes": ["cats", "dogs"], "pictures": 1600, "held_out": 400, "steps": 50,
@@ -55,7 +55,7 @@ class Fake:
         self.epochs = 5
         self.called: dict[str, Any] = {}
 
-    def __call__(self, folder: str, out: Path, listener: Listener, **called: Any) -> Tuned:
+    def __call__(self, folder: str, out: Path, listener: TrainingListener, **called: Any) -> Tuned:
         self.called = {"folder": folder, "out": out, **called}
         listener.warn("dogs/evil\x1b[2J.jpg is left out: broken")
         listener.begin(self.plan)

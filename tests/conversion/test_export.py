@@ -380,7 +380,7 @@ def test_a_graph_for_one_picture_takes_any_number() -> None:
     alone = openvino.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     pictures = fakes.pictures(3, 4)
     expected = np.concatenate([alone(one[None])[0] for one in pictures])
-    graphs.open_batch(graph)
+    graphs.set_batch(graph, None)
     together = openvino.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     np.testing.assert_allclose(together(pictures)[0], expected, atol=1e-4)
 

@@ -22,8 +22,8 @@ from PIL import Image
 from tests.conftest import ROOT
 from tests.support import fakes
 from topfive import Classifier
-from topfive.conversion import admission, examples, quantize
-from topfive.conversion.quantize import Lowered, Made, lower
+from topfive.conversion import admission, examples
+from topfive.conversion.quantize import Made, Quantized, quantize, store, working
 from topfive.engines import openvino_engine
 from topfive.engines.run import Run
 from topfive.errors import (
@@ -46,7 +46,7 @@ pathlib.Path(__file__).with_name("imported").touch()
 """
 
 
-class Heard(examples.Listener):
+class Heard(examples.ExampleListener):
     def __init__(self) -> None:
         self.total = 0
         self.failures: list[Failure] = []
@@ -70,7 +70,7 @@ def home(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def made(home: Path, shared: Path, compiled: Path) -> Lowered:
+def made(home: Path, shared: Path, compiled: Path) -> Quantized:
     """The real network, made in 8 bits with a third of the real photographs, once."""
     pytest.importorskip("nncf")
     with pytest.MonkeyPatch.context() as patch:
@@ -78,11 +78,11 @@ def made(home: Path, shared: Path, compiled: Path) -> Lowered:
         patch.setenv("TOPFIVE_CACHE", str(compiled))
         patch.setenv("TOPFIVE_DATA", str(home / "data"))
         patch.setenv("PYTHONPATH", str(home / "trace"))
-        return lower(shared / "images", CARD, recipe=CARD.recipe)
+        return quantize(shared / "images", CARD, recipe=CARD.recipe)
 
 
 @pytest.fixture
-def real(made: Lowered, home: Path, warm: Path, monkeypatch: pytest.MonkeyPatch) -> Lowered:
+def real(made: Quantized, home: Path, warm: Path, monkeypatch: pytest.MonkeyPatch) -> Quantized:
     """Use what was made."""
     monkeypatch.setenv("KERAS_HOME", str(home / "keras"))
     monkeypatch.setenv("TOPFIVE_DATA", str(home / "data"))
@@ -137,7 +137,7 @@ def collect(*names: str, limit: int = 1000, heard: Heard | None = None) -> list[
 
 
 def test_real_squeezenet_in_8_bits_holds_the_bars_on_pictures_it_was_not_made_with(
-    real: Lowered, shared: Path
+    real: Quantized, shared: Path
 ) -> None:
     by_hash = {hashlib.sha256(file.read_bytes()).hexdigest(): file
                for file in (shared / "images").glob("*.JPEG")}  # fmt: skip
@@ -161,20 +161,20 @@ def test_real_squeezenet_in_8_bits_holds_the_bars_on_pictures_it_was_not_made_wi
     assert real.measurement.top5.lower.hits == sum(right[1])
 
 
-def test_what_was_measured_is_stored_with_the_graph(real: Lowered) -> None:
+def test_what_was_measured_is_stored_with_the_graph(real: Quantized) -> None:
     record = records.read("squeezenet", CARD.weights.checksum or "")
     entry = record["precisions"]["int8"]
     assert entry["measurement"] == json.loads(json.dumps(real.measurement.to_dict()))
     assert entry["measurement"]["admitted"] is True
     assert (entry["recipe"], entry["calibrating"]) == ("stretch-bicubic", 53)
     assert set(entry["versions"]) == {"topfive", "openvino", "nncf"}
-    folder, hashes = records.quantised(CARD, CARD.weights.checksum or "")
+    folder, hashes = records.find_int8(CARD, CARD.weights.checksum or "")
     assert sorted(file.name for file in folder.iterdir()) == ["graph.bin", "graph.xml"]
     assert [files.checksum_of(folder / name) for name in records.GRAPH] == list(hashes)
     assert not list(folder.parent.glob(".*"))
 
 
-def test_most_layers_are_in_8_bits_and_the_logits_are_there(real: Lowered) -> None:
+def test_most_layers_are_in_8_bits_and_the_logits_are_there(real: Quantized) -> None:
     assert real.layers is not None
     assert real.layers[0] > 26 / 2
     assert real.layers[1] == 26
@@ -188,18 +188,18 @@ def test_most_layers_are_in_8_bits_and_the_logits_are_there(real: Lowered) -> No
     np.testing.assert_allclose(powers / powers.sum(), said.values, atol=1e-5)
 
 
-def test_nothing_of_what_was_done_is_sent(made: Lowered, home: Path) -> None:
+def test_nothing_of_what_was_done_is_sent(made: Quantized, home: Path) -> None:
     assert not (home / "trace" / "openvino_telemetry" / "imported").exists()
 
 
 @pytest.mark.parametrize("name", records.GRAPH)
 def test_a_damaged_graph_is_noticed(
-    real: Lowered, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    real: Quantized, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     shutil.copytree(home / "data", tmp_path / "data")
     monkeypatch.setenv("TOPFIVE_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("TOPFIVE_CACHE", str(tmp_path / "cold"))
-    folder, _ = records.quantised(CARD, CARD.weights.checksum or "")
+    folder, _ = records.find_int8(CARD, CARD.weights.checksum or "")
     content = bytearray((folder / name).read_bytes())
     content[len(content) // 2] ^= 1
     (folder / name).write_bytes(content)
@@ -211,10 +211,10 @@ def test_a_run_that_is_killed_leaves_nothing_and_the_next_one_clears_up(
     folder: Path, weight_file: Path, warm: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("nncf")
-    code = ("from pathlib import Path; from topfive.conversion import quantize as quantisation; "
+    code = ("from pathlib import Path; from topfive.conversion import quantize; "
             "from topfive.networks import published; "
             "card = published.NETWORKS['squeezenet_v1.1']; "
-            f"quantisation.lower({str(folder)!r}, card, recipe=card.recipe, "
+            f"quantize.quantize({str(folder)!r}, card, recipe=card.recipe, "
             f"file=Path({str(weight_file)!r}))")  # fmt: skip
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT / "src",
                                start_new_session=True, stderr=subprocess.DEVNULL)  # fmt: skip
@@ -228,8 +228,8 @@ def test_a_run_that_is_killed_leaves_nothing_and_the_next_one_clears_up(
     assert len(list(data.glob(f".{record.stem}-*/"))) == 1
     assert [file.suffix for file in data.glob("[!.]*")] == [".lock"]
     with pytest.raises(UsageError, match=r"there is no squeezenet_v1\.1 in 8 bits"):
-        records.quantised(OTHER, checksum)
-    with quantize.working(record) as work:
+        records.find_int8(OTHER, checksum)
+    with working(record) as work:
         assert list(data.glob(".*")) == [work]
     assert not list(data.glob(".*"))
 
@@ -279,7 +279,7 @@ def test_too_few_pictures_are_refused(
         file.unlink()
     message = rf"holds {60 - missing} different pictures .*; {needed} or more are needed"
     with pytest.raises(UsageError, match=message):
-        lower(folder, OTHER, precision, recipe=OTHER.recipe, file=weight_file)
+        quantize(folder, OTHER, precision, recipe=OTHER.recipe, file=weight_file)
 
 
 def test_bad_pictures_are_said_and_left_out(folder: Path) -> None:
@@ -298,7 +298,7 @@ def test_a_folder_that_is_not_there_is_an_error_and_not_one_without_classes(
     tmp_path: Path, wrong: set[str], weight_file: Path
 ) -> None:
     with pytest.raises(UsageError, match="nowhere: expected a folder, an archive or a bucket"):
-        lower(tmp_path / "nowhere", OTHER, "bf16", recipe=OTHER.recipe, file=weight_file)
+        quantize(tmp_path / "nowhere", OTHER, "bf16", recipe=OTHER.recipe, file=weight_file)
 
 
 def test_files_without_a_class_are_left_out_where_others_have_one(
@@ -319,7 +319,7 @@ def test_without_classes_only_the_agreement_is_measured(
     folder: Path, wrong: set[str], weight_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "topfive")
-    lowered = lower(folder, OTHER, "bf16", recipe=OTHER.recipe, file=weight_file)
+    lowered = quantize(folder, OTHER, "bf16", recipe=OTHER.recipe, file=weight_file)
     assert "without classes, only the agreement with float32 is measured" in caplog.text
     assert (lowered.measurement.top1, lowered.measurement.top5) == (None, None)
     assert (lowered.measurement.agreement.value, lowered.calibrating) == (1, 0)
@@ -331,8 +331,8 @@ def test_without_classes_only_the_agreement_is_measured(
 def test_a_network_that_loses_too_much_is_refused_with_its_figures_unless_forced(
     folder: Path, wrong: set[str], weight_file: Path
 ) -> None:
-    def keep(force: bool) -> Lowered:
-        return lower(
+    def keep(force: bool) -> Quantized:
+        return quantize(
             folder, OTHER, "bf16", recipe=OTHER.recipe, file=weight_file, force=force
         )  # fmt: skip
 
@@ -351,28 +351,28 @@ def test_a_network_that_loses_too_much_is_refused_with_its_figures_unless_forced
 def test_auto_is_the_device_that_it_stands_for(
     folder: Path, wrong: set[str], weight_file: Path
 ) -> None:
-    lowered = lower(folder, OTHER, "bf16", recipe=OTHER.recipe, file=weight_file, device="auto")
+    lowered = quantize(folder, OTHER, "bf16", recipe=OTHER.recipe, file=weight_file, device="auto")
     assert lowered.device != "AUTO"
 
 
 def test_a_new_network_takes_the_place_of_the_one_before_it(
     folder: Path, weight_file: Path, wrong: set[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    lowered = lower(folder, OTHER, "bf16", recipe=OTHER.recipe, file=weight_file)
+    lowered = quantize(folder, OTHER, "bf16", recipe=OTHER.recipe, file=weight_file)
     checksum = files.checksum_of(weight_file)
     record = records.path(OTHER.name, checksum)
     for how in ("int8 stretch-bicubic", "f32 stretch-bicubic"):
         records.update(OTHER.name, checksum, "calibrations", how, {"temperature": 1.1})
     for content in ("first", "second"):
-        with quantize.working(record) as work:
+        with working(record) as work:
             graph = work / "graph"
             graph.mkdir()
             for name in records.GRAPH:
                 (graph / name).write_text(content)
             hashes = tuple(files.checksum_of(graph / name) for name in records.GRAPH)
             int8 = replace(lowered, precision="int8")
-            quantize.store(int8, checksum, Made(None, graph, hashes, (4, 1), (1, 1)))
-    kept, known = records.quantised(OTHER, checksum)
+            store(int8, checksum, Made(None, graph, hashes, (4, 1), (1, 1)))
+    kept, known = records.find_int8(OTHER, checksum)
     assert known == hashes
     assert [one.read_text() for one in kept.iterdir()] == ["second"] * 2
     assert [one for one in record.parent.iterdir() if one.is_dir()] == [kept]
@@ -388,7 +388,7 @@ def test_a_place_that_cannot_be_written_to_is_said(
 ) -> None:
     (tmp_path / "data").write_text("in the way")
     with pytest.raises(OutputError, match=f"cannot write to {tmp_path / 'data'}"):
-        lower(folder, OTHER, "bf16", recipe=OTHER.recipe, file=weight_file)
+        quantize(folder, OTHER, "bf16", recipe=OTHER.recipe, file=weight_file)
 
 
 def test_a_missing_package_is_said_before_any_work(
@@ -396,14 +396,14 @@ def test_a_missing_package_is_said_before_any_work(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'topfive\[int8\]'"):
-        lower(folder, OTHER, recipe=OTHER.recipe)
+        quantize(folder, OTHER, recipe=OTHER.recipe)
 
 
 def test_a_precision_that_the_device_lacks_or_nobody_knows_is_refused(folder: Path) -> None:
     with pytest.raises(UsageError, match="expected one of bf16, f16, int8"):
-        lower(folder, OTHER, "f32", recipe=OTHER.recipe)
+        quantize(folder, OTHER, "f32", recipe=OTHER.recipe)
     with pytest.raises(EngineError, match="there is no device NPU here"):
-        lower(folder, OTHER, "bf16", recipe=OTHER.recipe, device="npu")
+        quantize(folder, OTHER, "bf16", recipe=OTHER.recipe, device="npu")
 
 
 # --- the figures ---

@@ -102,7 +102,7 @@ def test_a_graph_answers_as_is_stored(name: str, warm: Path, no_keras: None) -> 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_stored_is_what_the_keras_model_answers(name: str) -> None:
     card = NETWORKS[name]
-    answer_as(keras_engine.running(keras_models.build(card, weights.path(card))), card)
+    answer_as(keras_engine.run_of(keras_models.build(card, weights.path(card))), card)
     keras.backend.clear_session()
 
 

@@ -62,7 +62,7 @@ def test_parts_are_filled_up_to_few_sizes_and_only_what_was_asked_is_answered(
     number: int, sizes: list[int]
 ) -> None:
     model = Recorder()
-    run = keras_engine.running(model)
+    run = keras_engine.run_of(model)
     pictures = np.arange(3 * number, dtype=np.uint8).reshape(number, 1, 1, 3)
     before = pictures.copy()
     answers = run(pictures)
@@ -75,7 +75,7 @@ def test_parts_are_filled_up_to_few_sizes_and_only_what_was_asked_is_answered(
 
 
 def test_it_says_how_it_is_fastest_and_answers_threads_one_by_one() -> None:
-    run = keras_engine.running(Recorder())
+    run = keras_engine.run_of(Recorder())
     assert (run.batch, run.parallel()) == (keras_engine.BATCH, 1)
     pictures = np.arange(60, dtype=np.uint8).reshape(20, 1, 1, 3)
     with ThreadPoolExecutor(8) as pool:
@@ -90,7 +90,7 @@ def test_an_error_of_the_model_is_raised_and_the_next_call_answers() -> None:
                 raise MemoryError
             return super().predict_on_batch(pictures)
 
-    run = keras_engine.running(Failing())
+    run = keras_engine.run_of(Failing())
     with pytest.raises(MemoryError):
         run(np.full((1, 1, 1, 3), 255, np.uint8))
     assert run(np.full((1, 1, 1, 3), 7, np.uint8)) == [[7]]

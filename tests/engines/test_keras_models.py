@@ -202,7 +202,7 @@ def test_a_network_that_keras_cannot_turn_is_left_as_it_is(name: str) -> None:
 
 def transpositions(model: Any) -> int:
     """Count what is left of them in the compiled graph."""
-    graph = graphs.exported(model)
+    graph = graphs.exported_graph(model)
     compiled = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     nodes = compiled.get_runtime_model().get_ops()
     return [node.get_rt_info()["layerType"] for node in nodes].count("Transpose")

@@ -489,7 +489,7 @@ def test_logits_are_what_the_probabilities_are_made_of(weight_file: Path, warm: 
     logits = run.logits(PICTURES)
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     assert np.abs(powers / powers.sum(axis=1, keepdims=True) - run(PICTURES)).max() < 1e-6
-    keras_run = keras_engine.running(keras_models.build(CARD, weight_file))
+    keras_run = keras_engine.run_of(keras_models.build(CARD, weight_file))
     assert np.abs(keras_run.logits(PICTURES) - logits).max() < 1e-4 * np.abs(logits).max()
     assert np.abs(keras_run(PICTURES) - run(PICTURES)).max() < 1e-4
 

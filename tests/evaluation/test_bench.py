@@ -33,7 +33,7 @@ V1_1 = NETWORKS["squeezenet_v1.1"]
 def graph_of(network: Network) -> Any:
     """Return a network's graph; the weights are zero."""
     model = keras_models.with_scaling(fakes.bare_model(network), network)
-    return graphs.exported(keras_models.for_openvino(model, network))
+    return graphs.exported_graph(keras_models.for_openvino(model, network))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,9 @@ def test_the_yardstick_is_a_matrix_product_of_the_size_that_is_counted(precision
 def test_a_graph_for_one_picture_answers_several_alike() -> None:
     """MobileNet's has the number of pictures in a Reshape."""
     network = find_network("mobilenet")
-    graph = graphs.exported(keras_models.for_openvino(bench_process.random_model(network), network))
+    graph = graphs.exported_graph(
+        keras_models.for_openvino(bench_process.random_model(network), network)
+    )
     pictures = fakes.pictures(3, network.size)
     core, exact = openvino.Core(), {"INFERENCE_PRECISION_HINT": "f32"}
     one = core.compile_model(graph, "CPU", exact)

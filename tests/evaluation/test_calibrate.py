@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-class Told(evaluate.Listener):
+class Told(evaluate.EvaluationListener):
     """What a listener is told."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ from topfive.engines.run import Run
 from topfive.engines.table import ENGINES
 from topfive.errors import EngineError, UsageError, WeightsError
 from topfive.evaluation import evaluate, ground_truth
-from topfive.evaluation.evaluate import Listener
+from topfive.evaluation.evaluate import EvaluationListener
 from topfive.evaluation.evaluations import Evaluation
 from topfive.networks import labels
 from topfive.results import Failure
@@ -75,7 +75,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-class Heard(Listener):
+class Heard(EvaluationListener):
     def __init__(self) -> None:
         self.said: list[object] = []
 
@@ -257,7 +257,7 @@ def test_what_does_not_fit_is_a_usage_error(
 def test_an_interrupt_ends_it_and_leaves_no_thread_at_work(
     folder: Path, fake: list[weakref.ref[Any]]
 ) -> None:
-    class Interrupting(Listener):
+    class Interrupting(EvaluationListener):
         def add(self, source: str, failure: Failure | None) -> None:
             raise KeyboardInterrupt
 

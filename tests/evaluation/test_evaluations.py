@@ -10,7 +10,7 @@ import pytest
 
 from tests.networks.test_taught_folders import write
 from topfive.evaluation import metrics
-from topfive.evaluation.evaluations import Evaluation, Judgement, compare, remark
+from topfive.evaluation.evaluations import Evaluation, Judgement, comparison_of, remark
 from topfive.evaluation.metrics import ClassResult
 from topfive.networks import labels
 from topfive.networks.published import NETWORKS
@@ -43,7 +43,7 @@ def test_a_pair_by_hand() -> None:
                                         ("abcd+", [1, 4, 2, 1, 1], "vgg19"))
     ]  # fmt: skip
     third = evaluation(*(judgement(name, 1, 1) for name in "abcd"), precision="int8")
-    comparison = compare("x", "by hand", 1, [*sides, third])
+    comparison = comparison_of("x", "by hand", 1, [*sides, third])
     assert comparison.titles == ("vgg16", "vgg19", "vgg16 int8")
     pair = comparison.pairs[0]
     assert (pair.first, pair.second) == ("vgg16", "vgg19")
@@ -63,7 +63,7 @@ def test_a_known_table_of_mcnemar() -> None:
                    name=name)
         for side, name in enumerate(["vgg16", "vgg19"])
     ]  # fmt: skip
-    (pair,) = compare("x", "by hand", 1, sides).pairs
+    (pair,) = comparison_of("x", "by hand", 1, sides).pairs
     assert (pair.only_first, pair.only_second) == (1, 10)
     assert pair.p_value == pytest.approx(24 / 2048)
     assert (pair.agreement.hits, pair.agreement.of) == (7, 22)
@@ -81,7 +81,7 @@ def test_the_most_different_answers_come_first_then_the_most_confident() -> None
                    name=network)
         for side, network in enumerate(["vgg16", "vgg19", "resnet50"])
     ]  # fmt: skip
-    found = compare("x", "by hand", 1, sides).disagreements
+    found = comparison_of("x", "by hand", 1, sides).disagreements
     assert [one.source for one in found] == ["all three", "sure", "unsure"]
     assert [one.predictions[0].index for one in found[0].judgements] == [1, 2, 3]
     assert found[0].truth == 1
@@ -89,7 +89,7 @@ def test_the_most_different_answers_come_first_then_the_most_confident() -> None
 
 def test_one_name_of_several_evaluations_is_told_apart_by_the_recipe() -> None:
     both = [evaluation(), evaluation(recipe="stretch-nearest-keras"), evaluation(precision="bf16")]
-    assert compare("x", "by hand", 0, both).titles == (
+    assert comparison_of("x", "by hand", 0, both).titles == (
         "vgg16 crop-256-bicubic", "vgg16 stretch-nearest-keras", "vgg16 bf16",
     )  # fmt: skip
 
@@ -99,10 +99,10 @@ def test_networks_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) ->
     both = [replace(evaluation(), network=card, recipe=str(card.recipe)) for card in cards]
     lower = replace(both[0], precision="int8")
     names = [str(tmp_path / "a" / "pets"), str(tmp_path / "b" / "pets")]
-    assert compare("x", "by hand", 0, both).titles == tuple(names)
-    assert compare("x", "by hand", 0, [both[0], lower]).titles == ("pets", "pets int8")
-    assert compare("x", "by hand", 0, [*both, lower]).titles == (*names, f"{names[0]} int8")
-    assert [one.first for one in compare("x", "by hand", 0, both).pairs] == names[:1]
+    assert comparison_of("x", "by hand", 0, both).titles == tuple(names)
+    assert comparison_of("x", "by hand", 0, [both[0], lower]).titles == ("pets", "pets int8")
+    assert comparison_of("x", "by hand", 0, [*both, lower]).titles == (*names, f"{names[0]} int8")
+    assert [one.first for one in comparison_of("x", "by hand", 0, both).pairs] == names[:1]
 
 
 def test_of_a_taught_network_nothing_is_published(tmp_path: Path) -> None:

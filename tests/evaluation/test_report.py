@@ -20,7 +20,7 @@ from PIL import Image
 from tests.support import judged
 from topfive.errors import MissingExtraError, OutputError, UsageError
 from topfive.evaluation import report
-from topfive.evaluation.evaluations import Comparison, compare
+from topfive.evaluation.evaluations import Comparison, comparison_of
 from topfive.networks.published import NETWORKS
 from topfive.system.text import printable
 
@@ -203,7 +203,7 @@ def test_nothing_may_have_been_measured(tmp_path: Path, suffix: str) -> None:
     """All pictures failed: there is no share, and no picture."""
     one = judged.comparison(tmp_path, [], {"vgg16": []})
     failed = judged.hostile(tmp_path / "x").evaluations[0].failures
-    one = compare("x", "y", 0, [replace(one.evaluations[0], failures=failed, seconds=0.0)])
+    one = comparison_of("x", "y", 0, [replace(one.evaluations[0], failures=failed, seconds=0.0)])
     report.write(one, tmp_path / f"out{suffix}")
     text = (tmp_path / f"out{suffix}").read_text("utf-8")
     assert "NaN" not in text

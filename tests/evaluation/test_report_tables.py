@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import judged
 from topfive.evaluation import report_tables
-from topfive.evaluation.evaluations import Comparison, compare
+from topfive.evaluation.evaluations import Comparison, comparison_of
 from topfive.results import Failure
 
 
@@ -39,7 +39,7 @@ def test_the_weakest_class_comes_first_with_both_networks(comparison: Comparison
 
 def test_a_class_that_one_network_could_not_read_is_left_open(comparison: Comparison) -> None:
     first, second = comparison.evaluations
-    partly = compare("x", "y", 3, [first, replace(second, classes=second.classes[:2])])
+    partly = comparison_of("x", "y", 3, [first, replace(second, classes=second.classes[:2])])
     rows = {row[0]: row for row in report_tables.classes(partly).rows}
     assert rows["great_white_shark"][-4:] == ("50.0 %", "100.0 %", "–", "–")
 
@@ -63,7 +63,7 @@ def test_confusions_and_disagreements_name_the_classes(comparison: Comparison) -
 def test_a_picture_that_no_network_could_read_counts_once(comparison: Comparison) -> None:
     failures = tuple(Failure(f"{n}.jpg", "broken", "cut off") for n in range(12))
     failures += (Failure("x.jpg", "empty", "no bytes"),)
-    failed = compare("x", "y", 3, [
+    failed = comparison_of("x", "y", 3, [
         replace(one, failures=failures) for one in comparison.evaluations
     ])  # fmt: skip
     broken, empty = report_tables.failures(failed).rows
@@ -74,7 +74,9 @@ def test_a_picture_that_no_network_could_read_counts_once(comparison: Comparison
 
 def test_the_headline_says_what_could_be_answered(comparison: Comparison) -> None:
     assert report_tables.headline(comparison).startswith("6 pictures of 3 classes, known from")
-    only = compare("x", "their folders", 3, [replace(comparison.evaluations[0], restricted=True)])
+    only = comparison_of(
+        "x", "their folders", 3, [replace(comparison.evaluations[0], restricted=True)]
+    )
     assert report_tables.headline(only).endswith("which alone could be answered")
     assert report_tables.origin(only).rows[0][4] == "3 classes"
     assert report_tables.title(only) == "vgg16 on x"

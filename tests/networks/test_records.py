@@ -82,15 +82,15 @@ def test_a_record_that_cannot_be_written_is_an_error_and_the_old_one_stays(
 )  # fmt: skip
 def test_a_damaged_or_hostile_graph_entry_is_refused(entry: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=r"no resnet50 in 8 bits .*topfive quantize FOLDER"):
-        records.quantised(NETWORKS[KEY[0]], KEY[1])
+        records.find_int8(NETWORKS[KEY[0]], KEY[1])
     records.update(*KEY, records.PRECISIONS, "int8", entry)
     with pytest.raises(UsageError, match="is damaged: topfive quantize FOLDER --model resnet50"):
-        records.quantised(NETWORKS[KEY[0]], KEY[1])
+        records.find_int8(NETWORKS[KEY[0]], KEY[1])
 
 
 def test_the_graph_in_8_bits_is_found() -> None:
     entry = {"graph": "resnet50-int8-1", "sha256": ["sha256:a", "sha256:b"]}
     records.update(*KEY, records.PRECISIONS, "int8", entry)
-    folder, hashes = records.quantised(NETWORKS[KEY[0]], KEY[1])
+    folder, hashes = records.find_int8(NETWORKS[KEY[0]], KEY[1])
     assert folder == records.folder() / "resnet50-int8-1"
     assert hashes == ("sha256:a", "sha256:b")

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from topfive.evaluation import metrics
-from topfive.evaluation.evaluations import Comparison, Evaluation, Judgement, compare
+from topfive.evaluation.evaluations import Comparison, Evaluation, Judgement, comparison_of
 from topfive.networks import labels
 from topfive.networks.cards import Network
 from topfive.networks.published import NETWORKS
@@ -92,7 +92,7 @@ def comparison(
             )
         ]
         evaluations.append(evaluation(network, judged, failures))
-    return compare(str(folder), "names that mean harm", len(set(truths)), evaluations)
+    return comparison_of(str(folder), "names that mean harm", len(set(truths)), evaluations)
 
 
 def hostile(folder: Path) -> Comparison:

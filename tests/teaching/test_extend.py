@@ -26,7 +26,7 @@ from topfive.networks.published import DEFAULT_NETWORK
 from topfive.results import Failure
 from topfive.teaching import extend as extending
 from topfive.teaching import extension_offset
-from topfive.teaching.collection import Listener
+from topfive.teaching.collection import TeachingListener
 from topfive.teaching.extend import Extended, extend
 
 LABELS = labels.load("imagenet")
@@ -64,7 +64,7 @@ def run(pictures: Path, blobs: Path, tmp_path: Path, weight_file: Path, warm: Pa
     return run
 
 
-class Told(Listener):
+class Told(TeachingListener):
     """What a listener is told."""
 
     def __init__(self) -> None:

@@ -34,7 +34,7 @@ Teach = Callable[..., teaching.Teaching]
 THREE = ("discs", "stars", "stripes")
 
 
-class Heard(collection.Listener):
+class Heard(collection.TeachingListener):
     """Remembers what it was told."""
 
     def __init__(self) -> None:
@@ -318,7 +318,7 @@ def test_a_network_is_replaced_by_force_alone_and_what_changed_since_is_told(
 def test_an_interruption_leaves_nothing_behind_but_the_features(
     teach: Teach, three: Path, tmp_path: Path
 ) -> None:
-    class Stops(collection.Listener):
+    class Stops(collection.TeachingListener):
         def __init__(self) -> None:
             self.left = 20
 

@@ -31,7 +31,7 @@ from topfive.training.options import Options
 from topfive.training.tune import tune
 
 
-class Told(tuning.Listener):
+class Told(tuning.TrainingListener):
     """What a listener is told."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from topfive.batches import conditions, placing, ray_rows, ray_session, tables
 from topfive.batches.journal import Journal, Summary
 from topfive.batches.placing import WAYS, Placer
-from topfive.batches.run import Listener, Run
+from topfive.batches.run import BatchListener, BatchRun
 from topfive.classification.classifier import Classifier
 from topfive.errors import UsageError
 from topfive.networks import hierarchy, labels
@@ -52,7 +52,7 @@ def batch(
     restart: bool = False,
     ray: str | None = None,
     readers: int | None = None,
-    listener: Listener | None = None,
+    listener: BatchListener | None = None,
     **options: Any,
 ) -> Summary:
     """Classify many pictures into one `.parquet`, `.jsonl` or `.csv` file, a row each.
@@ -127,7 +127,7 @@ def batch(
                 placement.folder, placement.how, journal,
                 groups if placement.by_ancestor else (), classifier.labels,
             )  # fmt: skip
-        run = Run(journal, placer, wanted, rows, listener or Listener())
+        run = BatchRun(journal, placer, wanted, rows, listener or BatchListener())
         run.begin(find if arguments is not None else None)
         if watch:
             run.watch(find, write)

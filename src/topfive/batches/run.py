@@ -22,7 +22,7 @@ POLL = 1.0  # least seconds between two looks for new files
 SHARE = 10  # looking, and writing the output, take one part of that many of the time
 
 
-class Listener:
+class BatchListener:
     """Hears what a run does; what is of interest is overridden."""
 
     def begin(self, found: int) -> None:
@@ -36,14 +36,14 @@ class Listener:
 
 
 @dataclass
-class Run:
+class BatchRun:
     """What becomes of a source: its row in the journal, its picture in its place."""
 
     journal: Journal
     placer: Placer | None
     wanted: Sequence[conditions.Condition]
     rows: Callable[[Iterable[Source]], Iterator[tuple[Source, Mapping[str, Any]]]]
-    listener: Listener
+    listener: BatchListener
 
     def begin(self, find: Find | None) -> None:
         """Place what an earlier run was about to place; `find` returns the run's sources."""

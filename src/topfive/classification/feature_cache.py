@@ -169,7 +169,7 @@ class Features:
 
 
 @contextmanager
-def opened(classifier: Classifier) -> Iterator[Features]:
+def open_features(classifier: Classifier) -> Iterator[Features]:
     """Yield a network's features, and keep what was computed."""
     features = Features(classifier)
     try:
@@ -187,7 +187,7 @@ def path(classifier: Classifier) -> Path:
     network, precision = classifier.network, classifier.precision
     graph: tuple[str, ...] = ()
     if precision == "int8":
-        _, graph = records.quantised(network, classifier.weights)
+        _, graph = records.find_int8(network, classifier.weights)
     target = blobs.Target(precision=precision, graph=graph)
     identity = {
         **blobs.identity(network, classifier.weights, target),

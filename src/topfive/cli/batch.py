@@ -76,7 +76,7 @@ def batch(
         )
     from topfive.batches import batch as batches
     from topfive.batches.batch import Placement
-    from topfive.batches.run import Listener
+    from topfive.batches.run import BatchListener
     from topfive.networks.find import find_network
     from topfive.sources import arguments
     from topfive.system.progress import show_pictures
@@ -91,7 +91,7 @@ def batch(
         except TopfiveError:  # which reading them raises as well
             counted.append(None)
 
-    class Terminal(Listener):
+    class Terminal(BatchListener):
         def begin(self, found: int) -> None:
             shown.begin(found)
 

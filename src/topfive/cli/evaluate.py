@@ -16,7 +16,7 @@ from topfive.system.processes import return_memory
 
 if TYPE_CHECKING:
     from topfive.classification.classifier import Classifier
-    from topfive.evaluation.evaluate import Listener
+    from topfive.evaluation.evaluate import EvaluationListener
     from topfive.evaluation.evaluations import Comparison
     from topfive.evaluation.ground_truth import GroundTruth
     from topfive.results import Failure
@@ -167,7 +167,7 @@ def say(comparison: Comparison, format: str, per_class: bool) -> None:
 
 
 @contextmanager
-def terminal(quiet: bool) -> Iterator[Listener]:
+def terminal(quiet: bool) -> Iterator[EvaluationListener]:
     """Give what shows on standard error how an evaluation goes on: what is left out, a bar
     for each network, each failure once."""
     from topfive.evaluation import evaluate as evaluating
@@ -177,7 +177,7 @@ def terminal(quiet: bool) -> Iterator[Listener]:
     def tell(text: str) -> None:
         print(f"topfive: {printable(text)}", file=sys.stderr, flush=True)
 
-    class Terminal(evaluating.Listener):
+    class Terminal(evaluating.EvaluationListener):
         def found(self, truth: GroundTruth) -> None:
             self.total, names = len(truth), truth.unlabelled
             self.said: set[Failure] = set()

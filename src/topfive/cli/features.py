@@ -47,7 +47,7 @@ def features(
         raise click.UsageError("name folders, pictures, archives or addresses, or give -0")
     from topfive.classification import feature_files
     from topfive.classification.classifier import Classifier
-    from topfive.classification.feature_cache import opened
+    from topfive.classification.feature_cache import open_features
     from topfive.sources import arguments
     from topfive.system.progress import show_pictures
 
@@ -70,7 +70,7 @@ def features(
     failures: Counter[str] = Counter()
     classifier = Classifier(**chosen, throughput=True)
     with (
-        opened(classifier) as known,
+        open_features(classifier) as known,
         show_pictures(lambda: counted[0] if counted else None, quiet) as shown,
     ):
         shown.begin(0)

@@ -16,7 +16,7 @@ from topfive.cli import options
 from topfive.system.processes import return_memory
 
 if TYPE_CHECKING:
-    from topfive.conversion.quantize import Lowered
+    from topfive.conversion.quantize import Quantized
     from topfive.results import Failure
 
 # Of `quantisation`, which is not imported for a help page; a test compares them.
@@ -75,7 +75,7 @@ def quantize(
     return_memory()
     card = find_network(network)
     with terminal(quiet) as listener:
-        lowered = quantisation.lower(
+        lowered = quantisation.quantize(
             folder, card, recipe=choose_recipe(card, recipe, fit, filter, window), file=weights,
             listener=listener, **chosen,
         )  # fmt: skip
@@ -93,7 +93,7 @@ def terminal(quiet: bool) -> Iterator[Any]:
     from topfive.system.progress import show_pictures
     from topfive.system.text import printable
 
-    class Terminal(examples.Listener):
+    class Terminal(examples.ExampleListener):
         failed = False
 
         def begin(self, total: int) -> None:
@@ -115,7 +115,7 @@ def terminal(quiet: bool) -> Iterator[Any]:
         yield Terminal()
 
 
-def describe(lowered: Lowered, reference: str) -> str:
+def describe(lowered: Quantized, reference: str) -> str:
     """Return what was measured as a text within 80 columns, each figure beside its bar;
     `reference` is what the user calls the network."""
     measured = lowered.measurement

@@ -71,7 +71,7 @@ def similar(
     """
     from topfive.classification import feature_files, similarity
     from topfive.classification.classifier import Classifier
-    from topfive.classification.feature_cache import opened
+    from topfive.classification.feature_cache import open_features
     from topfive.pictures import annotate
     from topfive.sources import arguments
 
@@ -91,7 +91,7 @@ def similar(
         classifier = feature_files.find_classifier(Path(place), **chosen)
     else:
         classifier = Classifier(**chosen, throughput=True)
-    with opened(classifier) as known:
+    with open_features(classifier) as known:
         asked = Asked(known, place, made, count, save, quiet)
         results = asked.results(chain(first, found))
         for piece in similarity.FORMATS[format](results, several=several):

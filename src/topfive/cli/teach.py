@@ -18,7 +18,7 @@ from topfive.system.processes import return_memory
 
 if TYPE_CHECKING:
     from topfive.results import Failure
-    from topfive.teaching.collection import Listener
+    from topfive.teaching.collection import TeachingListener
     from topfive.teaching.correction_results import Corrected, History
 
 # Of `teaching` and `extending`, which are not imported for a help page; a test compares them.
@@ -136,7 +136,7 @@ def _flags(names: Iterable[str]) -> str:
     return ", ".join(special.get(name, f"--{name.replace('_', '-')}") for name in names)
 
 
-def _taught(folder: str, chosen: dict[str, Any], listener: Listener) -> tuple[Any, str]:
+def _taught(folder: str, chosen: dict[str, Any], listener: TeachingListener) -> tuple[Any, str]:
     making = {name: value for name, value in chosen.items() if name not in CORRECTIONS}
     old, cost, extend = (making.pop(name) for name in ("old", "cost", "extend"))
     if extend:
@@ -153,7 +153,7 @@ def _taught(folder: str, chosen: dict[str, Any], listener: Listener) -> tuple[An
 
 
 def _corrected(
-    folder: str, kind: str, chosen: dict[str, Any], listener: Listener
+    folder: str, kind: str, chosen: dict[str, Any], listener: TeachingListener
 ) -> tuple[Any, str]:
     from topfive.cli import teach_text
     from topfive.teaching import correct
@@ -171,7 +171,7 @@ def _corrected(
 
 
 @contextmanager
-def terminal(quiet: bool) -> Iterator[Listener]:
+def terminal(quiet: bool) -> Iterator[TeachingListener]:
     """Give what shows on standard error how the reading goes on: a bar for each folder, each
     failure, each warning."""
     from topfive.system.progress import show_pictures
@@ -181,7 +181,7 @@ def terminal(quiet: bool) -> Iterator[Listener]:
     def tell(text: str) -> None:
         print(f"topfive: {printable(text)}", file=sys.stderr, flush=True)
 
-    class Terminal(collection.Listener):
+    class Terminal(collection.TeachingListener):
         def begin(self, total: int) -> None:
             self.shown = bar.enter_context(show_pictures(lambda: total, quiet))
             self.shown.begin(0)

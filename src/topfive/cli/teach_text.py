@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from topfive.evaluation.metrics import told
-from topfive.system.text import WIDTH, fitted, named, printable
+from topfive.evaluation.metrics import share_text
+from topfive.system.text import WIDTH, listing, printable, wrap
 from topfive.teaching.correction_results import Changed, Corrected, History
 from topfive.teaching.extend import Extended
 
@@ -43,7 +43,7 @@ def describe(result: Teaching) -> str:
             held = "held out none" + ": measured by cross-validation" * bool(accuracy.all.of)
         failed = f"; {len(result.failures):,} cannot be read" if result.failures else ""
         console.print(f"taught {result.pictures:,} pictures, {held}{failed}")
-        console.print(f"right: {told(accuracy.all)}\n")
+        console.print(f"right: {share_text(accuracy.all)}\n")
         if accuracy.all.of:
             console.print(_classes(accuracy))
         for one in accuracy.confusions[:CONFUSED]:
@@ -88,7 +88,7 @@ def _classes(accuracy: Accuracy) -> Table:
 def describe_corrections(result: Corrected | History) -> str:
     """Return what a correction did, or which there were, as text."""
     lines = _history(result) if isinstance(result, History) else _correction(result)
-    return fitted(lines)
+    return wrap(lines)
 
 
 def _history(result: History) -> list[str]:
@@ -110,8 +110,8 @@ def _correction(result: Corrected) -> list[str]:
         lines += [f"{what}: the class {name}" for name in names]
     for what, pair in (("", result.accuracy), ("old classes, ", result.old)):
         if pair is not None:
-            lines += [f"held out, {what}right before: {told(pair[0])}"]
-            lines += [f"held out, {what}right now:    {told(pair[1])}"]
+            lines += [f"held out, {what}right before: {share_text(pair[0])}"]
+            lines += [f"held out, {what}right now:    {share_text(pair[1])}"]
     lines += [f"note: {one}" for one in result.notes]
     return [*lines, _undo(result.folder, result.corrections)] if result.corrections else lines
 
@@ -135,18 +135,18 @@ def _undo(folder: str, count: int) -> str:
 def describe_extension(result: Extended) -> str:
     """Return what was extended and what was measured, as text."""
     found = result.outcome
-    before = [f"  old, right before: {told(found.before)}"] if result.layout else []
+    before = [f"  old, right before: {share_text(found.before)}"] if result.layout else []
     now = "right now" if result.layout else "answered as before"
     lines = [
         f"{result.folder}: {result.network} with {len(result.classes):,} more: "
-        f"{named(result.classes)}",
+        f"{listing(result.classes)}",
         f"taught {result.pictures:,} pictures of new and {result.old_pictures:,} of old classes "
         f"in {result.seconds:.1f} s; held out and measured:",
         *before,
-        f"  old, {now}: {told(found.after)}; McNemar's p = {found.p_value:.2g}",
-        f"  old, taken for new: {told(found.taken)}",
-        f"  new, recognised: {told(found.recognised)}",
+        f"  old, {now}: {share_text(found.after)}; McNemar's p = {found.p_value:.2g}",
+        f"  old, taken for new: {share_text(found.taken)}",
+        f"  new, recognised: {share_text(found.recognised)}",
         f"asked for: a cost of at most {result.cost:g} %; for that the new classes' scores were "
         f"moved by {result.offset:+.2f}",
     ]
-    return fitted(lines)
+    return wrap(lines)

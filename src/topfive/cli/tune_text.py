@@ -24,7 +24,7 @@ LONGEST = 22  # letters of a name
 SOON = 0.2  # share of an epoch that tells how long it takes, its slow first steps among it
 
 
-class Terminal(tune.Listener):
+class Terminal(tune.TrainingListener):
     """Shows how a training goes by `tell`, which says a line for good, and by `change`, which
     shows a line for now and the share (0 to 1) that is done of the whole."""
 

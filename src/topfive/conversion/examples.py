@@ -41,7 +41,7 @@ class Example:
     truth: int | None
 
 
-class Listener:
+class ExampleListener:
     """Hears how the reading goes on; what is of interest is overridden."""
 
     def begin(self, total: int) -> None:
@@ -80,7 +80,7 @@ def find(
 
 def collect(
     found: Iterable[tuple[Source, int | None]], network: Network, recipe: Recipe, limit: int,
-    max_pixels: int, listener: Listener,
+    max_pixels: int, listener: ExampleListener,
 ) -> list[Example]:  # fmt: skip
     """Return up to `limit` different pictures in the order of their contents' hashes.
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from topfive.conversion import onnx_fixes
 from topfive.engines import graphs, keras_engine, proofs
-from topfive.engines.graphs import open_batch
+from topfive.engines.graphs import set_batch
 from topfive.engines.run import EXACT, Answer
 from topfive.networks.cards import Network
 
@@ -88,8 +88,8 @@ def write_openvino(model: Any, network: Network, description: str, file: Path) -
     from topfive.engines import keras_models
 
     turned = keras_models.answering(keras_models.for_openvino(model, network))
-    graph = graphs.exported(turned)
-    open_batch(graph)
+    graph = graphs.exported_graph(turned)
+    set_batch(graph, None)
     graph.input().get_tensor().set_names({PICTURE})
     graph.output().get_tensor().set_names({PROBABILITIES})
     graph.set_rt_info(description, KEY)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from topfive.conversion import admission, examples
 from topfive.conversion.admission import Measurement
-from topfive.conversion.examples import Listener
+from topfive.conversion.examples import ExampleListener
 from topfive.engines import blobs, devices, graphs, openvino_engine
 from topfive.engines.run import Run
 from topfive.errors import (
@@ -57,7 +57,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Lowered:
+class Quantized:
     """A network in lower precision that was stored: the number of pictures that it was made
     with, and what was measured on others; `sizes` and `layers` as in `Made`."""
 
@@ -75,7 +75,7 @@ class Lowered:
         return asdict(self) | {"measurement": self.measurement.to_dict()}
 
 
-def lower(
+def quantize(
     folder: str | os.PathLike[str],
     network: Network,
     precision: str = QUANTISED,
@@ -90,8 +90,8 @@ def lower(
     max_pixels: int = MAX_PIXELS,
     all_layers: bool = False,
     force: bool = False,
-    listener: Listener | None = None,
-) -> Lowered:
+    listener: ExampleListener | None = None,
+) -> Quantized:
     """Measure a network in lower precision on a folder of pictures, and store what was found.
 
     In 8 bits it is first made, with some of the pictures, none of which it is measured on;
@@ -117,7 +117,9 @@ def lower(
     held = weights.Held(file, checksum_of(file)) if file else weights.held(network, offline)
     known = network.taught.fingerprint if network.taught else held.checksum
     found = examples.find(folder, network, truth, numbers)
-    chosen = examples.collect(found, network, recipe, pictures, max_pixels, listener or Listener())
+    chosen = examples.collect(
+        found, network, recipe, pictures, max_pixels, listener or ExampleListener()
+    )
     calibrating, others = examples.split(chosen, precision == QUANTISED, os.fsdecode(folder))
     target = blobs.Target(device, throughput=True, precision=precision)
 
@@ -132,7 +134,7 @@ def lower(
             squares, _ = examples.arrays(calibrating)
             made = quantise(network, held, squares, all_layers, work / "graph")
             graphs.set_batch(made.graph, target.batch(network))
-            run = devices.running(devices.compile_graph(made.graph, target))
+            run = devices.run_of(devices.compile_graph(made.graph, target))
         else:
             made, run = None, load(precision)
         measurement = admission.measure(
@@ -143,7 +145,7 @@ def lower(
                 f"{network.name} in {precision} loses too much and is not kept; --force keeps it: "
                 f"{admission.refusal(measurement)}"
             )
-        lowered = Lowered(
+        lowered = Quantized(
             network.name, precision, str(recipe), device, len(calibrating), measurement,
             made.sizes if made else None, made.layers if made else None,
         )  # fmt: skip
@@ -201,12 +203,12 @@ def quantise(
         raise EngineError(f"{network.title} cannot be made in 8 bits: {error}") from error
     files = [folder / name for name in records.GRAPH]
     hashes = tuple(map(checksum_of, files))
-    graph = graphs.quantised(folder, hashes)
+    graph = graphs.read_int8(folder, hashes)
     sizes = 4 * network.parameters, files[1].stat().st_size
     return Made(graph, folder, hashes, sizes, graphs.layers(graph))
 
 
-def store(lowered: Lowered, checksum: str, made: Made | None) -> None:
+def store(lowered: Quantized, checksum: str, made: Made | None) -> None:
     """Put what was measured into the network's record, and the graph that was made beside it,
     in the place of an earlier one.
 

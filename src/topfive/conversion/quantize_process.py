@@ -54,7 +54,7 @@ def quantise(
 
     with ThreadPoolExecutor() as pool:
         model = keras_engine.checked_model(network, file, checksum, pool)
-    graph = graphs.exported(keras_models.for_openvino(model, network))
+    graph = graphs.exported_graph(keras_models.for_openvino(model, network))
     del model
     fold(graph)
     settings = {
@@ -71,7 +71,7 @@ def quantise(
     if all_layers:
         quantised = nncf.quantize(graph, calibrating, advanced_parameters=ranges, **settings)
     else:
-        exact = devices.running(devices.compile_graph(graph, blobs.Target()))
+        exact = devices.run_of(devices.compile_graph(graph, blobs.Target()))
         quantised = nncf.quantize_with_accuracy_control(
             graph,
             calibrating,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive.engines import blobs, keras_engine, proofs
-from topfive.engines.graphs import exported, multiply_from_the_left, quantised, set_batch
+from topfive.engines.graphs import exported_graph, multiply_from_the_left, read_int8, set_batch
 from topfive.engines.keras_engine import checked_model
 from topfive.networks import cards, find
 from topfive.system.processes import serve, skip_openvino_converter
@@ -42,12 +42,12 @@ def convert(
     identity = blobs.identity(network, checksum, target)
     with ThreadPoolExecutor() as pool:
         if folder is not None:
-            graph, expected = quantised(folder, target.graph), None
+            graph, expected = read_int8(folder, target.graph), None
         else:
             model = checked_model(network, file, checksum, pool)
             from topfive.engines import keras_models
 
-            graph = exported(keras_models.for_openvino(model, network))
+            graph = exported_graph(keras_models.for_openvino(model, network))
             if identity["dense_in_place"]:
                 multiply_from_the_left(graph)
             # Exporting keeps one core busy, Keras's answers the other.

@@ -59,7 +59,7 @@ def hints(target: Target) -> dict[str, Any]:
     return {**HINTS[target.precision], "PERFORMANCE_HINT": kind}
 
 
-def running(compiled: Any, tensor: Any = None) -> Run:
+def run_of(compiled: Any, tensor: Any = None) -> Run:
     """Return a `Run` over a compiled network, whose weights may stay in `tensor`."""
     sizes = [output.shape[-1] for output in compiled.outputs]
     batch = compiled.input(0).shape[0]

@@ -15,8 +15,8 @@ from topfive.system import files
 WEIGHTED = ("Convolution", "GroupConvolution", "MatMul")
 
 
-def quantised(folder: Path, hashes: Sequence[str]) -> Any:
-    """Return the graph in 8 bits that is in a folder; see `records.quantised`.
+def read_int8(folder: Path, hashes: Sequence[str]) -> Any:
+    """Return the graph in 8 bits that is in a folder; see `records.find_int8`.
 
     Raises:
         EngineError: its files are not what they were.
@@ -29,7 +29,7 @@ def quantised(folder: Path, hashes: Sequence[str]) -> Any:
     return openvino.Core().read_model(folder / records.GRAPH[0])
 
 
-def exported(model: Any) -> Any:
+def exported_graph(model: Any) -> Any:
     """Return the graph that Keras exports, for one picture at a time.
 
     Keras only writes it to a file. Taking it on its way there spares 553 MB of disk.
@@ -50,22 +50,23 @@ def exported(model: Any) -> Any:
     return graph
 
 
-def set_batch(graph: Any, batch: int) -> None:
-    """Let a graph that was made for one picture at a time take `batch` of them."""
+def set_batch(graph: Any, batch: int | None) -> None:
+    """Let a graph that was made for one picture at a time take `batch` of them, or any number."""
     from openvino import opset13
 
-    for operation in graph.get_ops():
-        if operation.get_type_name() != "Reshape":
+    for old in graph.get_ops():
+        if old.get_type_name() != "Reshape":
             continue
-        pattern = operation.input_value(1).get_node()
-        if pattern.get_type_name() != "Constant":
+        pattern = old.input_value(1).get_node()
+        if pattern.get_type_name() != "Constant" or old.input_value(0).get_shape()[:1] != [1]:
             continue
-        shape = pattern.get_data().tolist()
-        if shape[0] == 1 and -1 not in shape:  # Keras writes the one picture into its Flatten
-            free = opset13.constant(np.array([-1, *shape[1:]], np.int64))
-            operation.input(1).replace_source_output(free.output(0))
-    (picture,) = graph.inputs
-    graph.reshape([batch, *list(picture.get_shape())[1:]])
+        sides = list(pattern.get_data())
+        if sides[0] == 1 and 0 not in sides:  # Keras writes the one picture into its Flatten
+            # A zero takes over the side that is there.
+            new = opset13.reshape(old.input_value(0), np.array([0, *sides[1:]]), special_zero=True)
+            old.output(0).replace(new.output(0))
+    sides = graph.input().get_partial_shape().get_min_shape()[1:]
+    graph.reshape([-1 if batch is None else batch, *sides])
 
 
 def multiply_from_the_left(graph: Any) -> None:
@@ -91,24 +92,6 @@ def multiply_from_the_left(graph: Any) -> None:
         column = opset13.matmul(weights, row, not turned["transpose_b"], True)
         flat = opset13.reshape(column, np.array([1, -1]), special_zero=False)
         product.output(0).replace(flat.output(0))
-
-
-def open_batch(graph: Any) -> None:
-    """Let a graph that was made for one picture at a time take any number."""
-    from openvino import opset13
-
-    for old in graph.get_ops():
-        if old.get_type_name() != "Reshape":
-            continue
-        shape = old.input_value(1).get_node()
-        if shape.get_type_name() != "Constant" or old.input_value(0).get_shape()[:1] != [1]:
-            continue
-        sides = list(shape.get_data())
-        if sides[0] == 1 and 0 not in sides:
-            # A zero takes over the side that is there.
-            new = opset13.reshape(old.input_value(0), np.array([0, *sides[1:]]), special_zero=True)
-            old.output(0).replace(new.output(0))
-    graph.reshape([-1, *graph.input().get_partial_shape().get_min_shape()[1:]])
 
 
 def layers(graph: Any) -> tuple[int, int]:

@@ -58,7 +58,7 @@ def load(
     start_keras(backend)
     from topfive.engines import keras_models
 
-    return running(keras_models.build(network, file))
+    return run_of(keras_models.build(network, file))
 
 
 def start_keras(backend: str) -> Any:
@@ -88,7 +88,7 @@ def start_keras(backend: str) -> Any:
     return keras
 
 
-def running(model: Any) -> Run:
+def run_of(model: Any) -> Run:
     """Return a `Run` over a model that `keras_models.build` made; safe to call from threads."""
     lock = threading.Lock()  # Keras traces at the first call, and OpenVINO's request is one
 

@@ -70,7 +70,7 @@ def load(
     graph: Path | None = None
     hashes: tuple[str, ...] = ()
     if precision == "int8":
-        graph, hashes = records.quantised(network, weights.fingerprint(network, file) or "")
+        graph, hashes = records.find_int8(network, weights.fingerprint(network, file) or "")
     target = blobs.Target(device, throughput, precision, hashes)
     reading = blobs.find(network, file, target)
     check_device(device, precision)  # imports OpenVINO while the file is read

@@ -60,9 +60,9 @@ def write(
     if target.precision != "f32":
         if expected is not None:  # what is lost in less than float32 is `quantize`'s to say
             exact = devices.compile_graph(graph, replace(target, precision="f32"))
-            prove(network, expected(), devices.running(exact), shown)
+            prove(network, expected(), devices.run_of(exact), shown)
             del exact
-        lowered = devices.running(compiled)
+        lowered = devices.run_of(compiled)
         answers = lowered.logits(shown), lowered.features(shown)
         expected = lambda: answers  # noqa: E731
     if expected is None:
@@ -98,7 +98,7 @@ def open_blob(
     except RuntimeError as error:
         reason = f"OpenVINO refuses it: {last_line(str(error))}"
         raise blobs.DamagedBlobError(f"{reading.file} ({reason})") from error
-    return devices.running(compiled, tensor)
+    return devices.run_of(compiled, tensor)
 
 
 def prove(network: Network, expected: Answers, run: Run, shown: NDArray[np.uint8]) -> None:

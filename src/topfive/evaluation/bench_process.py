@@ -30,7 +30,7 @@ def write_graph(network: Network, file: Path, checksum: str, graph: Path) -> Non
 
     from topfive.engines import keras_models
 
-    openvino.serialize(graphs.exported(keras_models.for_openvino(model, network)), graph)
+    openvino.serialize(graphs.exported_graph(keras_models.for_openvino(model, network)), graph)
 
 
 def random_model(network: Network) -> Any:

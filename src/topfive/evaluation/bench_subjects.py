@@ -72,7 +72,7 @@ def find(
         stored = "int8" in records.read(network.name, checksum).get(records.PRECISIONS, {})
         for precision in precisions or ("f32", *("int8",) * stored):
             if precision == "int8":
-                records.quantised(network, checksum)
+                records.find_int8(network, checksum)
             found.append((network, precision, checksum))
     return found
 
@@ -107,8 +107,8 @@ def subjects(
     with TemporaryDirectory(prefix=blobs.WORK, dir=blobs.folder()) as folder:
         for network, precision, checksum in found:
             if precision == "int8":
-                stored, hashes = records.quantised(network, checksum)
-                graph = graphs.quantised(stored, hashes)
+                stored, hashes = records.find_int8(network, checksum)
+                graph = graphs.read_int8(stored, hashes)
                 place = stored / records.GRAPH[0]
             else:
                 place = Path(folder) / f"{network.name}.xml"

@@ -23,7 +23,7 @@ from topfive.classification.classifier import Classifier
 from topfive.errors import EngineError
 from topfive.evaluation import calibration_fit, familiar_pictures, ground_truth, metrics
 from topfive.evaluation.calibration_fit import COVERAGES, REJECT_RATE, Sets
-from topfive.evaluation.evaluate import Listener
+from topfive.evaluation.evaluate import EvaluationListener
 from topfive.evaluation.metrics import Measure
 from topfive.networks import labels, records
 from topfive.networks.cards import Network
@@ -74,7 +74,7 @@ def calibrate(
     reject_score: str = REJECT_SCORES[0],
     reject_rate: float = REJECT_RATE,
     store: bool = True,
-    listener: Listener | None = None,
+    listener: EvaluationListener | None = None,
     **options: Any,
 ) -> Calibrated:
     """Fit a network's calibration to a folder of labelled pictures, and store it for its
@@ -91,7 +91,7 @@ def calibrate(
     """
     calibration_fit.check(method, reject_score, reject_rate)
     card = find_network(network)
-    listener = listener or Listener()
+    listener = listener or EvaluationListener()
     known = ground_truth.read(folder, labels.of(card), truth, numbers)
     listener.found(known)
     if said := familiar_pictures.by_names(card, known):
@@ -121,7 +121,7 @@ def calibrate(
 
 
 def responses(
-    classifier: Classifier, pictures: Iterable[tuple[Source, int]], listener: Listener,
+    classifier: Classifier, pictures: Iterable[tuple[Source, int]], listener: EvaluationListener,
     recognise: Callable[[str | None], None] = lambda _sha256: None,
 ) -> tuple[NDArray[np.float32], NDArray[np.intp], tuple[Failure, ...]]:  # fmt: skip
     """Return the logits (n, classes) and the classes (n,) of the pictures that can be read, and

@@ -49,7 +49,7 @@ class Setting:
         hashes: tuple[str, ...] = ()
         if self.precision == "int8":
             known = weights.fingerprint(network, self.file)
-            hashes = records.quantised(network, known or "")[1]
+            hashes = records.find_int8(network, known or "")[1]
         device = (self.device or blobs.DEFAULT_DEVICE).upper()
         target = blobs.Target(device, precision=self.precision, graph=hashes)
         file = blobs.path(blobs.identity(network, content, target))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from topfive.classification.classifier import Classifier
 from topfive.errors import EngineError, UsageError
 from topfive.evaluation import familiar_pictures, ground_truth, metrics
-from topfive.evaluation.evaluations import BEST, Comparison, Evaluation, Judgement, compare
+from topfive.evaluation.evaluations import BEST, Comparison, Evaluation, Judgement, comparison_of
 from topfive.evaluation.ground_truth import GroundTruth
 from topfive.networks import labels
 from topfive.networks.cards import Network
@@ -32,7 +32,7 @@ FLATTERS = "the accuracy on such pictures flatters; others give the true one"
 log = logging.getLogger("topfive")
 
 
-class Listener:
+class EvaluationListener:
     """Hears how an evaluation goes on; what is of interest is overridden."""
 
     def found(self, truth: GroundTruth) -> None:
@@ -58,7 +58,7 @@ def evaluate(
     truth: str | os.PathLike[str] | None = None,
     numbers: str | None = None,
     restrict: bool = False,
-    listener: Listener | None = None,
+    listener: EvaluationListener | None = None,
     **options: Any,
 ) -> Comparison:
     """Measure networks (none: the default) on a folder of labelled pictures, one after the
@@ -81,7 +81,7 @@ def evaluate(
     if len({labels.of(card) for card in cards}) > 1:
         names = ", ".join(card.name for card in cards)
         raise UsageError(f"networks with the same classes can be compared; received {names}")
-    listener = listener or Listener()
+    listener = listener or EvaluationListener()
     found = ground_truth.read(folder, labels.of(cards[0]), truth, numbers)
     listener.found(found)
     for card in dict.fromkeys(cards):
@@ -94,12 +94,12 @@ def evaluate(
     for run in runs if len(runs) > 1 else ():
         load(*run)  # what is in its way shall be said now, not after hours with those before it
     evaluations = [_one(load, run, found, restrict, listener) for run in runs]
-    return compare(os.fsdecode(folder), found.layout, len(found.classes), evaluations)
+    return comparison_of(os.fsdecode(folder), found.layout, len(found.classes), evaluations)
 
 
 def _one(
     load: Callable[..., Classifier], run: Sequence[Any], found: GroundTruth, restrict: bool,
-    listener: Listener,
+    listener: EvaluationListener,
 ) -> Evaluation:  # fmt: skip
     gc.collect()  # the network before it
     reset_peak()

@@ -17,7 +17,7 @@ from topfive.results import Failure, Prediction
 # Some of them are metrics'.
 __all__ = [
     "Bin", "ClassResult", "Comparison", "Confusion", "Disagreement", "Evaluation", "Judgement",
-    "Measure", "Pair", "compare", "remark",
+    "Measure", "Pair", "comparison_of", "remark",
 ]  # fmt: skip
 
 BEST = 5
@@ -136,7 +136,7 @@ class Comparison:
         return _titles(self.evaluations)
 
 
-def compare(
+def comparison_of(
     source: str, layout: str, num_classes: int, evaluations: Sequence[Evaluation]
 ) -> Comparison:
     """Return the comparison of evaluations on the same pictures."""

@@ -146,7 +146,7 @@ def by_class(
     )  # fmt: skip
 
 
-def told(measure: Measure) -> str:
+def share_text(measure: Measure) -> str:
     """Return a share as `57 of 60 (95.0 %, 95 % interval 86.3-98.3)`."""
     if not measure.of:
         return "none to measure on"

@@ -92,7 +92,7 @@ def update(
     return file
 
 
-def quantised(network: Network, checksum: str) -> tuple[Path, tuple[str, ...]]:
+def find_int8(network: Network, checksum: str) -> tuple[Path, tuple[str, ...]]:
     """Return the folder of a network's graph in 8 bits, and the sha256 of each of `GRAPH` in it.
 
     Raises:

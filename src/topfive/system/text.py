@@ -27,13 +27,13 @@ def csv_line(row: Sequence[object]) -> str:
     return line.getvalue()
 
 
-def named(names: Sequence[str]) -> str:
+def listing(names: Sequence[str]) -> str:
     """Return names as `a, b, c and 7 more`."""
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
 
 
-def fitted(lines: Iterable[str]) -> str:
+def wrap(lines: Iterable[str]) -> str:
     """Return lines as a text for a terminal of `WIDTH`, names in it printable."""
     wrapped = partial(textwrap.fill, width=WIDTH, subsequent_indent="    ", break_on_hyphens=False)
     return "".join(f"{wrapped(printable(line))}\n" for line in lines)

@@ -15,7 +15,7 @@ from topfive.errors import PictureError, UsageError
 from topfive.networks import taught_folders
 from topfive.sources import folders
 from topfive.sources.source import Source
-from topfive.system.text import named
+from topfive.system.text import listing
 
 FEW = 10  # pictures of a class
 UNEVEN = 5  # times as many pictures of one class as of another
@@ -121,11 +121,11 @@ def odd_classes(found: ClassFolder, apart: ClassFolder | None) -> list[str]:
     notes = []
     if set(map(str.lower, found.classes)) <= PARTS:
         first = Path(found.folder) / found.classes[0]
-        notes.append(f"the classes are {named(found.classes)}: is {first} the folder of classes?")
+        notes.append(f"the classes are {listing(found.classes)}: is {first} the folder of classes?")
     if apart is not None:
         if other := [name for name in apart.classes if name not in found.classes]:
             raise UsageError(f"{apart.folder} holds classes that {found.folder} has not: "
-                             f"{named(other)}")  # fmt: skip
+                             f"{listing(other)}")  # fmt: skip
         if missing := [name for name in found.classes if name not in apart.classes]:
-            notes.append(f"{apart.folder} holds no pictures of {named(missing)}")
+            notes.append(f"{apart.folder} holds no pictures of {listing(missing)}")
     return notes

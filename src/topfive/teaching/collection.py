@@ -17,13 +17,13 @@ from topfive.errors import EngineError
 from topfive.networks.lessons import Lessons
 from topfive.results import Failure
 from topfive.sources.source import Source
-from topfive.system.text import named
+from topfive.system.text import listing
 from topfive.teaching.class_folders import FEW, UNEVEN, ClassFolder
 
 TINY = 32  # pixels
 
 
-class Listener:
+class TeachingListener:
     """Hears how the collecting goes on; what is of interest is overridden."""
 
     def begin(self, total: int) -> None:
@@ -59,7 +59,7 @@ class Collected:
 
 
 def collect(
-    classifier: Classifier, found: ClassFolder, listener: Listener, *, counts: bool = True
+    classifier: Classifier, found: ClassFolder, listener: TeachingListener, *, counts: bool = True
 ) -> Collected:
     """Return the features of a folder's pictures; each warning is told to the listener, too.
 
@@ -73,7 +73,7 @@ def collect(
     start = perf_counter()
     pictures: list[tuple[Source, int, Response]] = []
     failures = []
-    with feature_cache.opened(classifier) as opened:
+    with feature_cache.open_features(classifier) as opened:
         listener.begin(len(found.pictures))
         responses = opened.responses(source for source, _ in found.pictures)
         for (source, response), (_, truth) in zip(responses, found.pictures, strict=True):
@@ -93,7 +93,7 @@ def collect(
     left = np.flatnonzero(totals)
     classes = tuple(found.classes[place] for place in left)
     if lost := [found.classes[place] for place in np.flatnonzero(totals == 0)]:
-        warnings.append(f"no picture is left of {named(lost)}: left out")
+        warnings.append(f"no picture is left of {listing(lost)}: left out")
     warnings += _odd(found, kept)
     if counts:
         warnings += _uneven(classes, totals[left])
@@ -155,9 +155,9 @@ def _without_copies(
     warnings = []
     across = [" = ".join(names[sha256]) for sha256 in classes if len(classes[sha256]) > 1]
     if across:
-        warnings.append(f"in several classes at once, left out: {named(across)}")
+        warnings.append(f"in several classes at once, left out: {listing(across)}")
     if copies := [one for sha256 in first for one in names[sha256][1:]]:
-        warnings.append(f"copies of other pictures, left out: {named(copies)}")
+        warnings.append(f"copies of other pictures, left out: {listing(copies)}")
     return kept, warnings
 
 
@@ -168,18 +168,18 @@ def _odd(found: ClassFolder, kept: Sequence[tuple[Source, int, Response]]) -> It
         if min(response.width or 0, response.height or 0) < TINY
     ]
     if tiny:
-        yield f"under {TINY} pixels wide or high: {named(tiny)}"
+        yield f"under {TINY} pixels wide or high: {listing(tiny)}"
     if found.empty:
         empty = [os.path.join(found.folder, name) for name in found.empty]  # noqa: PTH118
-        yield f"folders without a file, left out: {named(empty)}"
+        yield f"folders without a file, left out: {listing(empty)}"
     if found.unlabelled:
-        yield f"files beside the classes' folders, left out: {named(found.unlabelled)}"
+        yield f"files beside the classes' folders, left out: {listing(found.unlabelled)}"
 
 
 def _uneven(classes: Sequence[str], counts: NDArray[np.intp]) -> Iterator[str]:
     few = [f"{name} ({count})" for name, count in zip(classes, counts, strict=True) if count < FEW]
     if few:
-        yield f"under {FEW} pictures of {named(few)}; more would make it better"
+        yield f"under {FEW} pictures of {listing(few)}; more would make it better"
     if len(counts) and counts.max() > UNEVEN * counts.min():
         most, least = int(counts.argmax()), int(counts.argmin())
         yield (

@@ -20,7 +20,7 @@ from topfive.networks import find, taught_folders
 from topfive.networks.cards import Taught
 from topfive.results import Failure
 from topfive.system.processes import Background
-from topfive.system.text import named
+from topfive.system.text import listing
 from topfive.teaching import (
     corrected_network,
     correction_journal,
@@ -28,7 +28,7 @@ from topfive.teaching import (
     extension_offset,
     regression,
 )
-from topfive.teaching.collection import Listener
+from topfive.teaching.collection import TeachingListener
 from topfive.teaching.corrected_network import Lesson, Pupil
 from topfive.teaching.correction_journal import Change, changed
 from topfive.teaching.correction_results import Changed, Corrected, History, journal
@@ -43,7 +43,7 @@ def add(
     folder: str | os.PathLike[str],
     pictures: Sequence[tuple[str, str]],
     *,
-    listener: Listener | None = None,
+    listener: TeachingListener | None = None,
     **options: Any,
 ) -> Corrected:
     """Teach a network in a folder further pictures, each with the name of its class.
@@ -64,7 +64,9 @@ def add(
     with _locked(folder) as place:
         pupil = corrected_network.read(place)
         importing = Background(regression.prepare)
-        found = correction_requests.additions(pupil, pictures, listener or Listener(), options)
+        found = correction_requests.additions(
+            pupil, pictures, listener or TeachingListener(), options
+        )
         importing.result()
         return _correct(folder, pupil, "add", *found, start)
 
@@ -158,13 +160,14 @@ def _taught(pupil: Pupil, found: Sequence[Lesson], classes: Sequence[str]) -> ND
     """Return the head that lessons teach, with the strength that was chosen before."""
     least = 1 if pupil.extends else 2
     if len(classes) < least:
-        left = f"{named(classes)} alone" if classes else "no class"
+        left = f"{listing(classes)} alone" if classes else "no class"
         raise UsageError(f"that would leave {left}; {least} or more are needed")
     train = [one for one in found if not one.held]
     shown = {one.label for one in train}
     if lost := [name for name in classes if name not in shown]:
         raise UsageError(
-            f"no picture of {named(lost)} would be left but those that are held out: forget these, "
+            f"no picture of {listing(lost)} would be left but those that are held out: "
+            "forget these, "
             "too, or add one"
         )
     vectors, truths = corrected_network.features(train), corrected_network.truths(train, classes)

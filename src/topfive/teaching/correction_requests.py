@@ -23,7 +23,7 @@ from topfive.results import Failure
 from topfive.sources import arguments
 from topfive.sources.source import Source
 from topfive.teaching import old_classes, taught_networks
-from topfive.teaching.collection import Listener
+from topfive.teaching.collection import TeachingListener
 from topfive.teaching.corrected_network import OLD_CLASS, Lesson, Pupil
 from topfive.teaching.correction_journal import Change, changed
 
@@ -32,7 +32,7 @@ ALIKE = 0.8  # of two names, for one to be taken for the other mistyped
 
 
 def additions(
-    pupil: Pupil, pictures: Sequence[tuple[str, str]], listener: Listener,
+    pupil: Pupil, pictures: Sequence[tuple[str, str]], listener: TeachingListener,
     options: Mapping[str, Any],
 ) -> tuple[list[Change], list[str], list[Failure]]:  # fmt: skip
     """Return what pictures change, each named beside its class; what is to be said of them; and
@@ -81,17 +81,17 @@ def _class_of(pupil: Pupil, name: str) -> tuple[str, int | None]:
 
 
 def _look(
-    pupil: Pupil, given: Sequence[tuple[Source, str, int | None]], listener: Listener,
+    pupil: Pupil, given: Sequence[tuple[Source, str, int | None]], listener: TeachingListener,
     options: Mapping[str, Any],
 ) -> tuple[list[Lesson], list[Failure]]:  # fmt: skip
     """Return the pictures that can be read, as lessons, and the failures of the others."""
     _check_weights(pupil, offline=bool(options.get("offline")))
-    classifier, _ = taught_networks.opened(pupil.network, **options)
+    classifier, _ = taught_networks.open_backbone(pupil.network, **options)
     found: list[Lesson] = []
     truths: list[tuple[Source, int | None]] = []
     failures = []
     listener.begin(len(given))
-    with feature_cache.opened(classifier) as opened:
+    with feature_cache.open_features(classifier) as opened:
         responses = opened.responses(source for source, _, _ in given)
         for (source, response), (_, label, truth) in zip(responses, given, strict=True):
             values = response.values
@@ -107,7 +107,7 @@ def _look(
     listener.end()
     if pupil.extends:
         hashes = [one.sha256 for one in found]
-        before = old_classes.answers(classifier, truths, hashes, Listener())
+        before = old_classes.answers(classifier, truths, hashes, TeachingListener())
         found = [
             replace(one, best=float(before.best[place]), right=bool(before.right[place]))
             for place, one in enumerate(found)

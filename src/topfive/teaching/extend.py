@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from topfive.errors import UsageError
-from topfive.evaluation.metrics import told
+from topfive.evaluation.metrics import share_text
 from topfive.networks import heads
 from topfive.networks.cards import Network
 from topfive.networks.find import find_network
@@ -30,7 +30,7 @@ from topfive.teaching import (
     taught_networks,
     teach,
 )
-from topfive.teaching.collection import Listener
+from topfive.teaching.collection import TeachingListener
 from topfive.teaching.extension_offset import Outcome
 
 COST = 2.0  # percent
@@ -81,7 +81,7 @@ def extend(
     split: float = teach.SPLIT,
     seed: int = 0,
     force: bool = False,
-    listener: Listener | None = None,
+    listener: TeachingListener | None = None,
     **options: Any,
 ) -> Extended:
     """Add the classes of a folder to a published network's own and write that to `out`.
@@ -100,7 +100,7 @@ def extend(
         OutputError: the network cannot be written; what was there stays.
     """
     start = perf_counter()
-    listener = listener or Listener()
+    listener = listener or TeachingListener()
     regression.check_installed()
     target, card = Path(out), find_network(network)
     taught_networks.check_target(target, Path(folder), force)
@@ -120,7 +120,7 @@ def extend(
     extension_offset.allowed(int(np.count_nonzero(~left)), cost)  # before any work
     for note in (*notes, *before.notes):
         listener.warn(note)
-    classifier, file = taught_networks.opened(card, **options)
+    classifier, file = taught_networks.open_backbone(card, **options)
     importing = Background(regression.prepare)
     gathered = old_classes.gather(classifier, found, apart, before, split, seed, listener)
     importing.result()
@@ -179,7 +179,8 @@ def _kept(outcome: Outcome, cost: float) -> tuple[str, ...]:
     if lost.hits <= cost / 100 * lost.of:
         return ()
     text = (
-        f"of the old pictures that are held out {told(lost)} are right no longer, more than the "
+        f"of the old pictures that are held out {share_text(lost)} are right no longer, "
+        "more than the "
         f"{cost:g} % that were asked for"
     )
     if 100 * lost.low > cost:

@@ -20,10 +20,10 @@ from topfive.networks.lessons import OLD, Lessons
 from topfive.results import Failure
 from topfive.sources import archives, arguments, buckets, folders
 from topfive.sources.source import Source
-from topfive.system.text import named
+from topfive.system.text import listing
 from topfive.teaching import class_folders, collection, teach
 from topfive.teaching.class_folders import ClassFolder
-from topfive.teaching.collection import Collected, Listener, chosen, joined
+from topfive.teaching.collection import Collected, TeachingListener, chosen, joined
 from topfive.teaching.extension_offset import Before
 
 
@@ -60,11 +60,11 @@ def find(folder: str | os.PathLike[str] | None, network: Network) -> OldPictures
         note = f"without their classes, first answers are to stay what they are: {error}"
         return OldPictures(name, None, found, (note,))
     left = known.unlabelled
-    notes = (f"without a class, left out: {named(left)}",) if left else ()
+    notes = (f"without a class, left out: {listing(left)}",) if left else ()
     return OldPictures(name, known.layout, tuple(known), notes)
 
 
-def collect(classifier: Classifier, old: OldPictures, listener: Listener) -> Collected:
+def collect(classifier: Classifier, old: OldPictures, listener: TeachingListener) -> Collected:
     """Return the features of old pictures; see `collecting.collect`."""
     pictures = tuple((source, 0) for source, _ in old.pictures)
     found = ClassFolder(old.folder, ("old",), pictures)
@@ -84,7 +84,7 @@ class Gathered:
 
 def gather(
     classifier: Classifier, found: ClassFolder, apart: ClassFolder | None, old: OldPictures,
-    split: float, seed: int, listener: Listener,
+    split: float, seed: int, listener: TeachingListener,
 ) -> Gathered:  # fmt: skip
     """Return the pictures of all folders, each once, those held out marked.
 
@@ -142,7 +142,7 @@ def answers(
     classifier: Classifier,
     pictures: Sequence[tuple[Source, int | None]],
     hashes: Sequence[str],
-    listener: Listener,
+    listener: TeachingListener,
 ) -> Before:
     """Return what a network answers to pictures, each with the index of its class or None: its
     first answer is the right one. `hashes` are those of their bytes.

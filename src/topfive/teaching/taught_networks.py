@@ -66,7 +66,7 @@ def backbone(network: Network, file: Path | None = None) -> tuple[Network, Path 
     return base, weights.path(network) if taught.body else None
 
 
-def opened(network: str | Network | None, **options: Any) -> tuple[Classifier, Path | None]:
+def open_backbone(network: str | Network | None, **options: Any) -> tuple[Classifier, Path | None]:
     """Return what gives the features to teach on, and the file that a network taught on them
     needs a copy of, or None; `options` are those of `Classifier`.
 

@@ -20,11 +20,11 @@ from topfive.networks.cards import Network
 from topfive.networks.lessons import Lessons
 from topfive.results import Failure
 from topfive.system.processes import Background
-from topfive.system.text import named
+from topfive.system.text import listing
 from topfive.teaching import class_folders, regression, taught_networks
 from topfive.teaching.accuracies import Accuracy, measure
 from topfive.teaching.class_folders import odd_classes
-from topfive.teaching.collection import Collected, Listener, chosen, collect, joined
+from topfive.teaching.collection import Collected, TeachingListener, chosen, collect, joined
 from topfive.teaching.regression import Tried
 
 SPLIT = 0.2
@@ -83,7 +83,7 @@ def teach(
     split: float = SPLIT,
     seed: int = 0,
     force: bool = False,
-    listener: Listener | None = None,
+    listener: TeachingListener | None = None,
     **options: Any,
 ) -> Teaching:
     """Teach a network the classes of a folder and write it to the folder `out`.
@@ -100,7 +100,7 @@ def teach(
         OutputError: the network cannot be written; what was there stays.
     """
     start = perf_counter()
-    listener = listener or Listener()
+    listener = listener or TeachingListener()
     regression.check_installed()
     target = Path(out)
     taught_networks.check_target(target, Path(folder), force)
@@ -111,7 +111,7 @@ def teach(
     for note in notes:
         listener.warn(note)
     before = _before(target)
-    classifier, file = taught_networks.opened(network, **options)
+    classifier, file = taught_networks.open_backbone(network, **options)
     importing = Background(regression.prepare)
     collected = [collect(classifier, found, listener)]
     if apart is None:
@@ -191,7 +191,7 @@ def with_validation(
     first = chosen(own, np.array([one not in both for one in own.sha256], np.bool_))
     taught = np.bincount(first.truths, minlength=len(places))
     if gone := [name for name, number in places.items() if not taught[number]]:
-        raise UsageError(f"all pictures of {named(gone)} are in {folder}, too: none is left")
+        raise UsageError(f"all pictures of {listing(gone)} are in {folder}, too: none is left")
     left = len(own) - len(first)
     notes = [f"{left:,} pictures are in {folder}, too: they are not taught"] if left else []
     return joined(first, second), notes

@@ -18,7 +18,7 @@ from topfive.networks.cards import Recipe
 from topfive.pictures import preparation
 from topfive.pictures.preparation import Prepared
 from topfive.sources.source import Source
-from topfive.system.text import named, printable
+from topfive.system.text import listing, printable
 from topfive.teaching import class_folders
 from topfive.teaching.class_folders import FEW, UNEVEN
 
@@ -116,9 +116,9 @@ def read(
     for text in class_folders.odd_classes(known, held):
         warn(text)
     if known.empty:
-        warn(f"folders without a file, left out: {named(known.empty)}")
+        warn(f"folders without a file, left out: {listing(known.empty)}")
     if known.unlabelled:
-        warn(f"files beside the classes' folders, left out: {named(known.unlabelled)}")
+        warn(f"files beside the classes' folders, left out: {listing(known.unlabelled)}")
     listed = [*known.pictures]
     if held:
         places = [known.classes.index(name) for name in held.classes]
@@ -208,7 +208,7 @@ def _usable(
         ("{:,} pictures that are held out, too, are not learned from: {}", apart),
     ):
         if some:
-            warn(what.replace("{:,}", f"{len(some):,}").replace("{}", named(some)))
+            warn(what.replace("{:,}", f"{len(some):,}").replace("{}", listing(some)))
     return usable
 
 
@@ -216,12 +216,12 @@ def _check(data: Data, warn: Callable[[str], None]) -> None:
     """Warn of classes with few pictures; refuse those with none, and if none is held out."""
     counts = np.bincount(data.learned.truths, minlength=len(data.classes))
     if none := [data.classes[place] for place in np.flatnonzero(counts == 0)]:
-        raise UsageError(f"no picture is left to learn from of {printable(named(none))}")
+        raise UsageError(f"no picture is left to learn from of {printable(listing(none))}")
     if not len(data.held_out):
         raise UsageError("no picture is held out: a training needs some to know when to stop")
     few = [f"{data.classes[place]} ({counts[place]})" for place in np.flatnonzero(counts < FEW)]
     if few:
-        warn(f"under {FEW} pictures to learn from of {named(few)}; more would make it better")
+        warn(f"under {FEW} pictures to learn from of {listing(few)}; more would make it better")
     if counts.max() > UNEVEN * counts.min():
         most, least = int(counts.argmax()), int(counts.argmin())
         warn(

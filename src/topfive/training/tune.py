@@ -30,7 +30,7 @@ from topfive.training.options import Options
 Row = dict[str, Any]
 
 
-class Listener:
+class TrainingListener:
     """Hears how a training goes; what is of interest is overridden."""
 
     def begin(self, plan: Mapping[str, Any]) -> None:
@@ -100,7 +100,7 @@ def tune(
     offline: bool = False,
     force: bool = False,
     restart: bool = False,
-    listener: Listener | None = None,
+    listener: TrainingListener | None = None,
 ) -> Tuned:
     """Fine-tune a network for the classes of a folder, or train it from scratch, and write it to
     the folder `out`, with its curves; see `curves.write`.
@@ -127,7 +127,7 @@ def tune(
             f"the {backend} backend needs an extra: pip install 'topfive[{backend}]'"
         )
     curves.check()
-    options, listener = options.resolved(), listener or Listener()
+    options, listener = options.resolved(), listener or TrainingListener()
     card = find_network(network)
     chosen = choose_recipe(card, recipe, fit, filter, window)
     target, work = Path(out), Path(out) / checkpoints.FOLDER
