@@ -69,7 +69,7 @@ def test_a_record_that_cannot_be_written_is_an_error_and_the_old_one_stays(
     monkeypatch.setenv("TOPFIVE_DATA", str(small_disk))
     records.update(*KEY, records.PRECISIONS, "bf16", {"agreement": 1})
     (small_disk / "full").write_bytes(bytes(2**20 - 12288))
-    with pytest.raises(OutputError, match="No space left"):
+    with pytest.raises(OutputError, match="the disk is full"):
         records.update(*KEY, records.PRECISIONS, "int8", {"scores": list(range(100_000))})
     assert list(records.read(*KEY)["precisions"]) == ["bf16"]
 

@@ -108,9 +108,9 @@ def test_the_picture_itself_is_never_overwritten(tmp_path: Path) -> None:
 
 def test_what_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(PictureError, match="cannot save"):
+    with pytest.raises(PictureError, match="cannot write"):
         annotate.save(Image.new("RGB", (9, 9)), "x", tmp_path / "file" / "out.jpg", set())
-    with pytest.raises(PictureError, match="cannot save"):
+    with pytest.raises(PictureError, match="cannot write"):
         annotate.save(Image.new("RGB", (9, 9)), "x", tmp_path / "absent" / "out.jpg", set())
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 

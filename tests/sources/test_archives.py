@@ -127,7 +127,7 @@ def test_a_name_in_a_tar_may_be_any_bytes() -> None:
 def test_a_member_over_the_limit_is_a_failure_and_the_run_goes_on(
     form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("topfive.sources.source.MAX_BYTES", 1000)
+    monkeypatch.setattr("topfive.sources.arguments.MAX_BYTES", 1000)
     assert read(FORMS[form](FILES)) == [
         ("b.jpg", b"second"), ("inner/a.jpg", "too-large"), ("empty.jpg", b""),
     ]  # fmt: skip

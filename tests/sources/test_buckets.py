@@ -34,17 +34,17 @@ PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "hf": "huggingface_hub"}
 READ = """
 import json, sys
 from concurrent.futures import ThreadPoolExecutor
-from topfive.sources import arguments as sources
+from topfive.sources import arguments as sources, source
 from topfive.errors import PictureError
 
-def outcome(source):
+def outcome(one):
     try:
-        return source.read().decode()
+        return one.read().decode()
     except PictureError as error:
         return f"{error.kind}: {error}"
 
 options = json.loads(sys.argv[1])
-sources.MAX_BYTES = options.pop("limit", sources.MAX_BYTES)
+source.MAX_BYTES = options.pop("limit", source.MAX_BYTES)
 pool = ThreadPoolExecutor(8)
 for argument in sys.argv[2:]:
     found = list(sources.read([argument], **options))

@@ -22,7 +22,7 @@ from topfive.batches.journal import Journal
 from topfive.errors import PictureError, UsageError
 from topfive.sources.patterns import ANY_DEPTH, ANYTHING, leads_to
 from topfive.sources.source import STDIN, Source, from_object
-from topfive.system.files import FULL, digest, sync_folder, unwritable
+from topfive.system.files import FULL, sha256_of, sync_folder, unwritable
 
 if TYPE_CHECKING:
     from topfive.networks.hierarchy import Node
@@ -206,7 +206,10 @@ class Placer:
             file.unlink()  # `_copy` held the name
             return False
         if self.how == "copy":
-            return digest(file) in (row["sha256"], local and local.is_file() and digest(local))
+            return sha256_of(file) in (
+                row["sha256"],
+                local and local.is_file() and sha256_of(local),
+            )
         if local is None or not os.path.lexists(local):
             return local is not None
         if not same(file, local):
@@ -332,4 +335,4 @@ def same(placed: Path, file: Path) -> bool:
     """Whether what was placed is what the file is, which may be a link."""
     if file.is_symlink():
         return is_link(placed, aim(file))
-    return digest(placed) == digest(file)
+    return sha256_of(placed) == sha256_of(file)

@@ -6,7 +6,6 @@ The same rows give the same bytes. CSV and Parquet are flat, with the same colum
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import islice
@@ -16,7 +15,6 @@ from typing import Any, BinaryIO
 from topfive.classification import outputs
 from topfive.errors import MissingExtraError, UsageError
 from topfive.system import files
-from topfive.system.files import sync_folder
 from topfive.system.text import csv_line
 
 Row = Mapping[str, Any]
@@ -63,23 +61,16 @@ def write(
         OutputError: it cannot be written; nothing of it is left then.
     """
     check(file)
-    # One name, so that nothing piles up where runs are killed; the journal keeps others off.
-    part = file.with_name(f".{file.name}.writing")
-    try:
-        part.unlink(missing_ok=True)
-        with part.open("xb") as stream:
-            TABLES[file.suffix.lower()](
-                stream, rows, top=top, hierarchy=hierarchy, ancestors=ancestors,
-                coverage=coverage, reject=reject,
-            )  # fmt: skip
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(file)
-        sync_folder(file.parent)
-    except OSError as error:
-        raise files.unwritable(file, error) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with files.replacing(file) as part, part.open("xb") as stream:
+        TABLES[file.suffix.lower()](
+            stream,
+            rows,
+            top=top,
+            hierarchy=hierarchy,
+            ancestors=ancestors,
+            coverage=coverage,
+            reject=reject,
+        )
 
 
 def write_jsonl(

@@ -23,7 +23,6 @@ from topfive.networks import weights
 from topfive.networks.find import find_network
 from topfive.results import Failure
 from topfive.system import files
-from topfive.system.files import working
 
 if TYPE_CHECKING:
     from topfive.classification.pipeline import Response
@@ -41,6 +40,7 @@ FORMATS: dict[
     ".parquet": (feature_formats.write_parquet, feature_formats.read_parquet, False),
     ".npy": (feature_formats.write_npy, feature_formats.read_npy, True),
 }
+WORK = ".writing-"  # folders of what is being written
 NUMBER = r"(-?\d+(?:\.\d+)?(?:e[+-]\d+)?)"
 RECIPE = re.compile(rf"([a-z]+)(?:-\d+)?-([a-z]+)(?:-window{NUMBER}\.\.{NUMBER})?(-keras)?")
 
@@ -92,7 +92,7 @@ def write(
     save, _, _ = FORMATS[file.suffix.lower()]
     finals = _files(file)
     try:
-        with working(file.parent) as work:
+        with files.work_folder(file.parent, WORK) as work:
             size = num_features(classifier)
             found = blocks(classifier, responses, size)
             save(work / file.name, size, origin(classifier), found)

@@ -24,7 +24,6 @@ from topfive.networks.cards import Network, Recipe, check_choice
 from topfive.networks.taught_folders import check_weights
 from topfive.pictures import squares
 from topfive.system import files
-from topfive.system.files import working
 from topfive.system.processes import ChildError, ask
 from topfive.system.text import printable
 from topfive.version import __version__
@@ -32,6 +31,7 @@ from topfive.version import __version__
 log = logging.getLogger("topfive")
 
 
+WORK = ".exporting-"  # folders of exports under way
 BUILT = "network"  # what is written, before it gets its name
 ANSWERS = "answers.npy"
 
@@ -93,7 +93,7 @@ def export(
     known = network.taught.fingerprint if network.taught else held.checksum
     told = json.dumps(describe(network, recipe or network.recipe, known, file is None))
     try:
-        with working(place.out.parent) as work:
+        with files.work_folder(place.out.parent, WORK) as work:
             (work / DESCRIPTION).write_text(told, "ascii")
             request["folder"] = str(work.absolute())
             spawn(request, "write")

@@ -8,7 +8,6 @@ import logging
 import os
 import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -33,6 +32,7 @@ from topfive.networks import records, weights
 from topfive.networks.cards import PRECISIONS, Network, Recipe, check_choice
 from topfive.networks.taught_folders import check_weights
 from topfive.sources.source import MAX_PIXELS
+from topfive.system import files
 from topfive.system.files import checksum_of
 from topfive.system.processes import ChildError, ask
 
@@ -161,13 +161,11 @@ def working(record: Path) -> Iterator[Path]:
     prefix = f".{record.stem}-"
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(record.with_name(f"{record.stem}-{QUANTISED}.lock")):
-            for left in record.parent.glob(f"{prefix}*/"):  # by processes that were killed
-                shutil.rmtree(left, ignore_errors=True)
-            with tempfile.TemporaryDirectory(
-                prefix=prefix, dir=record.parent, ignore_cleanup_errors=True
-            ) as work:
-                yield Path(work)
+        with (
+            FileLock(record.with_name(f"{record.stem}-{QUANTISED}.lock")),
+            files.work_folder(record.parent, prefix) as work,
+        ):
+            yield work
     except OSError as error:
         raise OutputError(f"cannot write to {record.parent}: {error.strerror}") from error
 

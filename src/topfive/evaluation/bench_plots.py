@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -63,13 +62,8 @@ def write(file: Path, measurements: Sequence[Measurement]) -> None:
 
     format, width = FORMATS[file.suffix.lower()], MARGIN + WIDTH * max(1, len(names))
     content = plots.picture(draw, format, width=width, height=HEIGHT)
-    try:
-        with tempfile.TemporaryDirectory(prefix=".topfive-", dir=file.parent) as folder:
-            part = Path(folder) / file.name
-            part.write_bytes(content)
-            part.replace(file)
-    except OSError as error:
-        raise files.unwritable(file, error) from error
+    with files.replacing(file) as part:
+        part.write_bytes(content)
 
 
 def _draw(axes: Axes, measurements: Sequence[Measurement]) -> None:

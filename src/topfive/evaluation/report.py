@@ -20,7 +20,6 @@ from topfive.networks.cards import Network
 from topfive.results import Failure
 from topfive.sources.source import MAX_PIXELS
 from topfive.system import files
-from topfive.system.files import sync_folder
 from topfive.system.text import printable
 from topfive.version import __version__
 
@@ -57,19 +56,11 @@ def write(comparison: Comparison, file: Path, *, max_pixels: int = MAX_PIXELS) -
         OutputError: it cannot be written; nothing of it is left then.
     """
     check(file)
-    part = file.with_name(f".{file.name[:99]}.writing")
-    try:
-        part.unlink(missing_ok=True)
-        with part.open("x", encoding="utf-8", newline="\n") as stream:
-            stream.writelines(WRITERS[file.suffix.lower()](comparison, max_pixels))
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(file)
-        sync_folder(file.parent)
-    except OSError as error:
-        raise files.unwritable(file, error) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with (
+        files.replacing(file) as part,
+        part.open("x", encoding="utf-8", newline="\n") as stream,
+    ):
+        stream.writelines(WRITERS[file.suffix.lower()](comparison, max_pixels))
 
 
 def as_json(comparison: Comparison) -> Iterator[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -23,7 +22,7 @@ from topfive.errors import WeightsError
 from topfive.networks import labels, weights
 from topfive.networks.cards import Network
 from topfive.networks.published import NETWORKS
-from topfive.system.files import checksum_of
+from topfive.system.files import checksum_of, replacing
 from topfive.version import __version__
 
 FORMAT = "topfive bundle 1"
@@ -65,23 +64,13 @@ def write(networks: Iterable[Network], file: Path) -> int:
         "members": [asdict(member) for member in members],
     }
     manifest = (json.dumps(content, indent=1) + "\n").encode()
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    try:
-        try:
-            with part.open("xb") as stream, tarfile.open(
-                fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT
-            ) as tar:  # fmt: skip
-                for name, text in ((MANIFEST, manifest), *texts.items()):
-                    tar.addfile(_header(name, len(text)), BytesIO(text))
-                for member, card in zip(members[len(texts) :], chosen, strict=True):
-                    with weights.path(card).open("rb") as source:
-                        tar.addfile(_header(member.name, member.size), source)
-            part.replace(file)
-            return file.stat().st_size
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise WeightsError(f"cannot write {file}: {error.strerror or error}") from error
+    with replacing(file) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, text in ((MANIFEST, manifest), *texts.items()):
+            tar.addfile(_header(name, len(text)), BytesIO(text))
+        for member, card in zip(members[len(texts) :], chosen, strict=True):
+            with weights.path(card).open("rb") as source:
+                tar.addfile(_header(member.name, member.size), source)
+    return file.stat().st_size
 
 
 def read(file: Path) -> list[Network]:

@@ -12,12 +12,12 @@ import logging
 import os
 import re
 import shlex
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from topfive.errors import OutputError, UsageError
+from topfive.errors import UsageError
 from topfive.networks.cards import Network
+from topfive.system import files
 
 CALIBRATIONS, PRECISIONS = "calibrations", "precisions"
 GRAPH = ("graph.xml", "graph.bin")
@@ -80,15 +80,10 @@ def update(
             record = {"network": network, "weights": checksum, **read(network, checksum)}
             entries = {key: value for key, value in record.get(section, {}).items() if key != name}
             record[section] = entries if entry is None else {**entries, name: entry}
-            handle, part = tempfile.mkstemp(prefix=f".{file.stem}-", dir=file.parent)
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                    json.dump(record, stream, indent=1, allow_nan=False)
-                Path(part).replace(file)
-            finally:
-                Path(part).unlink(missing_ok=True)
+            with files.replacing(file) as part:
+                part.write_text(json.dumps(record, indent=1, allow_nan=False), "utf-8")
     except OSError as error:
-        raise OutputError(f"cannot write {file}: {error.strerror}") from error
+        raise files.unwritable(file, error) from error
     return file
 
 

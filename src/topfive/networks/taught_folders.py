@@ -12,8 +12,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +21,7 @@ from topfive.errors import OutputError, UsageError, WeightsError
 from topfive.networks import taught_cards
 from topfive.networks.cards import Network, Recipe
 from topfive.networks.taught_cards import CARD, check_classes
-from topfive.system.files import checksum_of
+from topfive.system.files import checksum_of, work_folder
 
 # Some of them are the card's.
 __all__ = [
@@ -159,13 +157,8 @@ def _writing(folder: Path) -> Iterator[Path]:
     from filelock import FileLock
 
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / LOCK):
-        for left in folder.glob(f"{WORK}*/"):
-            shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(
-            prefix=WORK, dir=folder, ignore_cleanup_errors=True
-        ) as work:
-            yield Path(work)
+    with FileLock(folder / LOCK), work_folder(folder, WORK) as work:
+        yield work
 
 
 def _named(folder: Path) -> set[str]:

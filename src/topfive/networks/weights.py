@@ -7,20 +7,22 @@ that come in a package are used where pip put them.
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from topfive.errors import DownloadError, WeightsError
+from topfive.errors import DownloadError, OutputError, WeightsError
 from topfive.networks.cards import Network, PackagedFile
 from topfive.networks.published import DEFAULT_NETWORK, NETWORKS
 from topfive.system import downloads, files
 from topfive.system.files import checksum_of
+
+log = logging.getLogger("topfive")
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
@@ -197,18 +199,12 @@ def pin(network: Network) -> str:
     """Note the file's hash beside it and say so: its publisher gives none to check against."""
     found = checksum_of(path(network))
     where, how = _pin_path(network), "from now on it is"
-    part = where.with_name(f"{where.name}.{os.getpid()}.part")
     try:
-        part.write_text(f"{found.partition(':')[2]}  {network.weights.name}\n", "ascii")
-        part.replace(where)
-    except OSError as error:
-        if part.exists():
-            part.unlink()
-        how = f"{where} cannot be written ({error.strerror}); it is now"
-    print(
-        f"topfive: {network.weights.name} has no published hash; {how} {found}",
-        file=sys.stderr,
-    )
+        with files.replacing(where) as part:
+            part.write_text(f"{found.partition(':')[2]}  {network.weights.name}\n", "ascii")
+    except OutputError as error:
+        how = f"{error}; it is now"
+    log.warning("%s has no published hash; %s %s", network.weights.name, how, found)
     return found
 
 
@@ -286,7 +282,7 @@ def lock(target: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=1)
     except Timeout:
-        print(f"topfive: another process is fetching {target.name}; waiting", file=sys.stderr)
+        log.info("another process is fetching %s; waiting", target.name)
         lock.acquire()
     try:
         yield

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from topfive.errors import PictureError, UsageError
+from topfive.errors import OutputError, PictureError, UsageError
 from topfive.results import Classification
+from topfive.system import files
 
 MIN_WIDTH = 200  # pixels; a smaller picture is enlarged, or its label could not be read
 LETTER_HEIGHT = 1 / 18  # of the shorter side
@@ -73,9 +72,11 @@ def save(drawn: Image.Image, source: str, target: Path, taken: set[Path]) -> Pat
             raise PictureError("unsaved", f"{file} is the picture itself: save it elsewhere")
         taken.add(file)
         _write(drawn, file)
+    except OutputError as error:
+        raise PictureError("unsaved", str(error)) from error
     except OSError as error:
         reason = error.strerror or str(error)
-        raise PictureError("unsaved", f"cannot save {file or target}: {reason}") from error
+        raise PictureError("unsaved", f"cannot write {file or target}: {reason}") from error
     return file
 
 
@@ -103,14 +104,5 @@ def _free_name(folder: Path, source: str, taken: set[Path]) -> Path:
 
 def _write(drawn: Image.Image, file: Path) -> None:
     format = SUFFIXES[file.suffix.lower()]
-    handle, name = tempfile.mkstemp(prefix=f".{file.stem[:50]}-", dir=file.parent)
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            drawn.save(stream, format, **(JPEG_OPTIONS if format == "JPEG" else {}))
-        mask = os.umask(0)  # mkstemp's files are for their owner alone
-        os.umask(mask)
-        part.chmod(0o666 & ~mask)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+    with files.replacing(file) as part:
+        drawn.save(part, format, **(JPEG_OPTIONS if format == "JPEG" else {}))

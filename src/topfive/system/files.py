@@ -1,20 +1,23 @@
-"""Files: their hashes, and what a file system says when it refuses."""
+"""Files that appear whole, their hashes, and what a file system says when it refuses."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from topfive.errors import OutputError, WeightsError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # a file system without room, a user without
-WORK, LOCK = ".exporting-", "lock"  # folders of exports under way, and what tells that
+LOCK = "lock"  # in a folder that is worked in
+LEFT = 86_400  # seconds after which what is written to by nobody was left by a killed process
 
 
 def matches(path: Path, checksum: str) -> bool:
@@ -47,13 +50,12 @@ def checksum_of(file: Path) -> str:
         WeightsError: it cannot be read.
     """
     try:
-        with file.open("rb") as stream:
-            return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+        return f"sha256:{sha256_of(file)}"
     except OSError as error:
         raise WeightsError(f"cannot read {file}: {error.strerror or error}") from error
 
 
-def digest(file: Path) -> str:
+def sha256_of(file: Path) -> str:
     """Return the SHA-256 of a file's bytes."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -80,15 +82,43 @@ def unwritable(file: Path, error: Exception, full: bool = False) -> OutputError:
 
 
 @contextlib.contextmanager
-def working(folder: Path) -> Iterator[Path]:
-    """Yield a folder in a folder; those that killed processes left there are removed."""
+def replacing(file: Path) -> Iterator[Path]:
+    """Yield a path beside `file` to write to; once the block has ended well it is on the disk,
+    and `file` is it. What was there stays where the block fails.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    beginning = os.fsdecode(b"." + os.fsencode(file.name)[:99] + b".writing-")
+    part = file.with_name(f"{beginning}{os.getpid()}")
+    try:
+        for left in file.parent.glob(f"{glob.escape(beginning)}*"):  # by processes that were killed
+            with contextlib.suppress(FileNotFoundError):
+                if left == part or left.stat().st_mtime < time.time() - LEFT:
+                    left.unlink()
+        try:
+            yield part
+            with part.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            part.replace(file)
+            sync_folder(file.parent)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(file, error) from error
+
+
+@contextlib.contextmanager
+def work_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """Yield a new folder in `parent`, which is deleted afterwards, as are those with that prefix
+    that killed processes left."""
     from filelock import FileLock, Timeout
 
-    for left in folder.glob(f"{WORK}*/{LOCK}"):
-        with contextlib.suppress(Timeout, OSError), FileLock(left, timeout=0):
-            shutil.rmtree(left.parent, ignore_errors=True)
+    for left in parent.glob(f"{glob.escape(prefix)}*/"):
+        with contextlib.suppress(Timeout, OSError), FileLock(left / LOCK, timeout=0):
+            shutil.rmtree(left, ignore_errors=True)
     with (
-        tempfile.TemporaryDirectory(prefix=WORK, dir=folder, ignore_cleanup_errors=True) as work,
+        tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True) as work,
         FileLock(Path(work) / LOCK),
     ):
         yield Path(work)

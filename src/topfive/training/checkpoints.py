@@ -8,7 +8,6 @@ it still is. Nothing is unpickled.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from topfive.errors import UsageError
 from topfive.networks import heads
-from topfive.system.files import unwritable
+from topfive.system.files import replacing, unwritable
 
 FOLDER = ".training"
 STATE, LOCK = "state.npz", "lock"
@@ -106,15 +105,8 @@ class Checkpoint:
         arrays = {f"{group}-{number:05}": array for group, some in groups.items()
                   for number, array in enumerate(some)}  # fmt: skip
         text = np.frombuffer(json.dumps(told).encode(), np.uint8)
-        part = file.with_name(f"{file.stem}.part")
-        try:
-            with part.open("wb") as stream:
-                np.savez(stream, told=text, **arrays)  # type: ignore[arg-type]
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(file)
-        except OSError as error:
-            raise unwritable(file, error) from error
+        with replacing(file) as part, part.open("wb") as stream:
+            np.savez(stream, told=text, **arrays)  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -188,9 +188,5 @@ def _events(history: Sequence[Row], tags: Mapping[str, str], start: int) -> Iter
 
 
 def _replace(file: Path, content: bytes) -> None:
-    part = file.with_name(f".{file.name.removeprefix(EVENTS)}.writing")
-    try:
+    with files.replacing(file) as part:
         part.write_bytes(content)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
