@@ -39,10 +39,10 @@ def main() -> None:
     network = find_network(options.network)
     recipe = choose_recipe(network, "tutorial")
     squares = [
-        fit(decoding.decode(file.read_bytes(), keras=True), network.size, recipe)
+        fit(decoding.decode(file.read_bytes(), keras=True)[0], network.size, recipe)
         for file in first(options.folder, options.answers or 0)
     ]
-    openvino.serialize(arithmetic.product("f32"), options.target / "product.xml")
+    openvino.serialize(arithmetic.make_product("f32"), options.target / "product.xml")
     model, target = keras_models.build(network, options.weights), blobs.Target(throughput=True)
     content = files.checksum_of(options.weights)
 
@@ -57,7 +57,7 @@ def main() -> None:
     }
     for name, (make, batch) in kinds.items():
         graph = make()
-        work = 2 * arithmetic.multiply_adds(graph)
+        work = 2 * arithmetic.count_multiply_adds(graph)
         graphs.set_batch(graph, batch)
         openvino.serialize(graph, options.target / f"{name}.xml")
         run = devices.run_of(devices.compile_graph(graph, target))

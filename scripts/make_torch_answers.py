@@ -42,7 +42,8 @@ def _answers(network: Network, files: list[Path]) -> dict[str, dict[str, float]]
     told = {}
     with torch.inference_mode():
         for file in sorted(files):
-            square = squares.fit(decoding.decode(file.read_bytes()), network.size, network.recipe)
+            picture, _ = decoding.decode(file.read_bytes())
+            square = squares.fit(picture, network.size, network.recipe)
             pixels = (torch.tensor(square.astype(np.float32)) - 127) / 128
             row = model(pixels.permute(2, 0, 1)[None]).softmax(1)[0].numpy()
             best = (-row).argsort()[:BEST]

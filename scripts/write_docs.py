@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from topfive.cli import cli
+from topfive.cli.main import cli
 from topfive.networks.published import NETWORKS
 
 ROOT = Path(__file__).parents[1]
@@ -49,8 +49,9 @@ def _pages(command: click.Command, path: str) -> Iterator[tuple[str, str]]:
     context = click.Context(command, info_name=path, **settings)
     yield path, command.get_help(context)
     if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
-            yield from _pages(inner, f"{path} {name}")
+        for name in command.list_commands(context):
+            if inner := command.get_command(context, name):
+                yield from _pages(inner, f"{path} {name}")
 
 
 def main() -> None:

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from topfive.batches.journal import Summary
     from topfive.batches.run import BatchListener
     from topfive.classification.classifier import Classifier, classify
+    from topfive.conversion.export import Exported, export
+    from topfive.conversion.quantize import Quantized, quantize
     from topfive.errors import PictureError, TopfiveError, UsageError, WeightsError
+    from topfive.evaluation.bench import Measurement, bench
+    from topfive.evaluation.calibrate import Calibrated, calibrate
+    from topfive.evaluation.compare import SideBySide, compare
     from topfive.evaluation.evaluate import evaluate
     from topfive.evaluation.evaluations import Comparison, Evaluation
     from topfive.networks.cards import Network
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
     from topfive.networks.published import NETWORKS
     from topfive.results import Classification, Failure, Prediction, Row
     from topfive.sources.source import Source
+    from topfive.teaching.extend import Extended, extend
     from topfive.teaching.teach import Teaching, teach
     from topfive.training.tune import Tuned, tune
 
@@ -42,10 +48,20 @@ _HOMES = {
     "BatchListener": "batches.run",
     "Classifier": "classification.classifier",
     "classify": "classification.classifier",
+    "Exported": "conversion.export",
+    "export": "conversion.export",
+    "Quantized": "conversion.quantize",
+    "quantize": "conversion.quantize",
     "PictureError": "errors",
     "TopfiveError": "errors",
     "UsageError": "errors",
     "WeightsError": "errors",
+    "Measurement": "evaluation.bench",
+    "bench": "evaluation.bench",
+    "Calibrated": "evaluation.calibrate",
+    "calibrate": "evaluation.calibrate",
+    "SideBySide": "evaluation.compare",
+    "compare": "evaluation.compare",
     "evaluate": "evaluation.evaluate",
     "Comparison": "evaluation.evaluations",
     "Evaluation": "evaluation.evaluations",
@@ -57,6 +73,8 @@ _HOMES = {
     "Prediction": "results",
     "Row": "results",
     "Source": "sources.source",
+    "Extended": "teaching.extend",
+    "extend": "teaching.extend",
     "Teaching": "teaching.teach",
     "teach": "teaching.teach",
     "Tuned": "training.tune",
@@ -66,16 +84,22 @@ _HOMES = {
 __all__ = [
     "NETWORKS",
     "BatchListener",
+    "Calibrated",
     "Classification",
     "Classifier",
     "Comparison",
     "Evaluation",
+    "Exported",
+    "Extended",
     "Failure",
+    "Measurement",
     "Network",
     "PictureError",
     "Placement",
     "Prediction",
+    "Quantized",
     "Row",
+    "SideBySide",
     "Source",
     "Summary",
     "Teaching",
@@ -84,9 +108,15 @@ __all__ = [
     "UsageError",
     "WeightsError",
     "batch",
+    "bench",
+    "calibrate",
     "classify",
+    "compare",
     "evaluate",
+    "export",
+    "extend",
     "find_network",
+    "quantize",
     "teach",
     "tune",
 ]

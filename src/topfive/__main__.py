@@ -1,5 +1,5 @@
 """`python -m topfive`."""
 
-from topfive.cli import run
+from topfive.cli.main import run
 
 run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any, NotRequired, TypedDict, cast
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,22 @@ class Failure:
         }
 
 
+class Listener:
+    """Hears how the reading of many pictures goes on; what is of interest is overridden."""
+
+    def begin(self, total: int) -> None:
+        """That many pictures will be read."""
+
+    def add(self, source: str, failure: Failure | None) -> None:
+        """One of them was, or could not be."""
+
+    def end(self) -> None:
+        """All were."""
+
+    def warn(self, text: str) -> None:
+        """Care is wanted; names of files in the text are as they are."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One source of many: its answer, and where that comes from.
@@ -99,10 +116,9 @@ class Row:
     width: int | None = None
     height: int | None = None
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> RowDict:
         """Return plain values, ready for JSON, with the same keys for answers and failures."""
-        answer = self.result.to_dict()
-        return {
+        values = {
             "source": self.result.source,
             "sha256": self.sha256,
             "width": self.width,
@@ -113,4 +129,25 @@ class Row:
             "milliseconds": round(self.milliseconds, 3),
             "predictions": [],
             "error": None,
-        } | answer
+            **self.result.to_dict(),
+        }
+        return cast("RowDict", values)
+
+
+class RowDict(TypedDict):
+    """A `Row` in plain values; what was not asked for is left out, and of a failure all of it."""
+
+    source: str
+    sha256: str | None
+    width: int | None
+    height: int | None
+    network: str
+    recipe: str
+    weights: str
+    milliseconds: float
+    predictions: list[dict[str, Any]]
+    error: dict[str, str] | None
+    hierarchy: NotRequired[list[dict[str, Any]]]
+    ancestors: NotRequired[list[dict[str, Any]]]
+    prediction_set: NotRequired[list[dict[str, Any]]]
+    rejected: NotRequired[bool]

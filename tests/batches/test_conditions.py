@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from topfive.batches import conditions
 from topfive.errors import UsageError
 from topfive.networks import hierarchy, labels
-from topfive.results import Classification, Failure, Prediction, Row, Statement
+from topfive.results import Classification, Failure, Prediction, Row, RowDict, Statement
 
 LABELS = labels.load("imagenet")
 NODES = hierarchy.load(LABELS)
 BEAGLE = next(index for index, label in enumerate(LABELS) if label.name == "beagle")
 
 
-def row(first: float = 0.6, **sums: float) -> dict[str, Any]:
+def row(first: float = 0.6, **sums: float) -> RowDict:
     """Return the row of a beagle, with the probabilities of some ancestors."""
     told = [(hierarchy.find_node(NODES, name), value) for name, value in sums.items()]
     result = Classification(
@@ -26,7 +24,7 @@ def row(first: float = 0.6, **sums: float) -> dict[str, Any]:
     return Row(result, "n", "r", "md5:1", 1.0).to_dict()
 
 
-def holds(text: str, row: dict[str, Any]) -> bool:
+def holds(text: str, row: RowDict) -> bool:
     return conditions.hold([conditions.parse(text, NODES)], row)
 
 

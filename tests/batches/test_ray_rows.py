@@ -24,6 +24,7 @@ from tests.support import fakes
 from topfive import Classifier
 from topfive.batches import ray_rows
 from topfive.errors import EngineError, MissingExtraError, UsageError
+from topfive.results import RowDict
 from topfive.sources import archives
 from topfive.sources.source import Source
 
@@ -55,7 +56,7 @@ def collect(folder: Path) -> list[Source]:
     ]  # fmt: skip
 
 
-def fingerprint(row: dict[str, Any]) -> str:
+def fingerprint(row: RowDict) -> str:
     return json.dumps({**row, "milliseconds": None})
 
 
@@ -256,10 +257,11 @@ def test_without_a_cluster_auto_is_one_line(
     code = f"""
 import functools
 import ray._private.services as services
-from topfive.batches import ray_rows as cluster; from topfive.sources import arguments as sources
+from topfive.batches import ray_rows as cluster
+from topfive.sources.source import from_object
 services.find_gcs_addresses = functools.cache(frozenset)  # others' on this machine
 try:
-    next(cluster.rows([sources.from_object("x.jpg")], {options!r}, 5, "auto"))
+    next(cluster.rows([from_object("x.jpg")], {options!r}, 5, "auto"))
 except cluster.EngineError as error:
     print(error)
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -13,8 +14,9 @@ from typing import Any
 import pytest
 
 from topfive.batches import tables
+from topfive.classification.outputs import Wanted
 from topfive.errors import MissingExtraError, OutputError, UsageError
-from topfive.results import Classification, Failure, Prediction, Row, Statement
+from topfive.results import Classification, Failure, Prediction, Row, RowDict, Statement
 
 BALL = Prediction(805, "n04254680", "soccer_ball", 0.934312345)
 GOLF = Prediction(574, "n03445777", "golf_ball", 0.01)
@@ -25,6 +27,7 @@ GOOD = Row(
     *FACTS, "ab", 640, 480,
 ).to_dict()  # fmt: skip
 BAD = Row(Failure("\udcff.jpg", "broken", "cut \udcff off"), *FACTS).to_dict()
+WANTED = Wanted(3, True, ["Source"])
 ALL = pytest.mark.parametrize("suffix", tables.TABLES)
 CSV_AND_PARQUET = (
     "source sha256 width height wnid_1 label_1 probability_1 wnid_2 label_2 probability_2"
@@ -33,9 +36,9 @@ CSV_AND_PARQUET = (
 ).split()
 
 
-def write(file: Path, rows: Iterable[dict[str, Any]] = (GOOD, BAD)) -> Path:
+def write(file: Path, rows: Iterable[RowDict] = (GOOD, BAD)) -> Path:
     """Write three classes of which a row has two, and an ancestor whose name is taken."""
-    tables.write(file, rows, 3, True, ["Source"])
+    tables.write(file, rows, WANTED)
     return file
 
 
@@ -93,9 +96,7 @@ def test_csv_has_the_columns_of_the_parquet_and_names_as_they_are(tmp_path: Path
     file = write(tmp_path / "rows.csv")
     with file.open(encoding="utf-8", newline="") as stream:
         good, bad = csv.DictReader(stream)
-    numbers = [
-        name for name, kind in tables.columns(3, True, ["Source"]).items() if kind is not str
-    ]
+    numbers = [name for name, kind in tables.columns(WANTED).items() if kind is not str]
     for record in (good, bad):
         typed: dict[str, Any] = {name: cell or None for name, cell in record.items()}
         typed |= {name: float(typed[name]) for name in numbers if typed[name]}
@@ -108,7 +109,7 @@ def test_jsonl_keeps_all_that_a_row_says_but_what_was_not_asked_for(tmp_path: Pa
     good, bad = map(json.loads, file.read_text("utf-8").splitlines())
     assert good == GOOD | {"ancestors": [{"wnid": "n1", "label": "dog", "probability": 0.97}]}
     assert bad == BAD
-    tables.write(file, [GOOD], 2, True, [])
+    tables.write(file, [GOOD], Wanted(2, True))
     assert "ancestors" not in json.loads(file.read_bytes())
 
 
@@ -133,7 +134,8 @@ def test_groups_of_a_fixed_number_of_rows(tmp_path: Path) -> None:
 
 
 def test_ancestors_with_one_name_have_a_column_each() -> None:
-    names = [*tables.columns(1, False, ["dog", "Dog", "error", "dog_2", "\udcff"])]
+    wanted = Wanted(1, ancestors=["dog", "Dog", "error", "dog_2", "\udcff"])
+    names = [*tables.columns(wanted)]
     assert names[7:12] == ["dog", "Dog_2", "error_2", "dog_2_2", "\\udcff"]
 
 
@@ -144,7 +146,7 @@ def test_an_error_in_the_middle_leaves_the_old_file_and_nothing_else(
     file = tmp_path / f"rows{suffix}"
     file.write_text("old")
 
-    def rows() -> Iterator[dict[str, Any]]:
+    def rows() -> Iterator[RowDict]:
         yield from [GOOD] * 20_000
         raise OutputError("the journal is damaged")
 
@@ -163,9 +165,11 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(small_disk: Path, suffix: st
 
 
 def test_what_a_killed_run_left_is_written_over(tmp_path: Path) -> None:
-    (tmp_path / ".rows.csv.writing").write_text("half")
+    left = tmp_path / ".rows.csv.writing-1"
+    left.write_text("half")
+    os.utime(left, (0, 0))  # long ago: no other run is writing it
     write(tmp_path / "rows.csv")
-    assert not (tmp_path / ".rows.csv.writing").exists()
+    assert not left.exists()
 
 
 def test_what_cannot_be_written_is_said_before_the_run(
@@ -186,9 +190,10 @@ def test_what_cannot_be_written_is_said_before_the_run(
 
 MEASURE = """
 import json, resource, sys; from pathlib import Path; from topfive.batches import tables
+from topfive.classification.outputs import Wanted
 row = json.loads(sys.argv[3])
 rows = (row | {"source": f"{n}.jpg"} for n in range(int(sys.argv[2])))
-tables.write(Path(sys.argv[1]), rows, 5, True, ["dog"])
+tables.write(Path(sys.argv[1]), rows, Wanted(5, True, ["dog"]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
@@ -209,6 +214,6 @@ def test_a_set_and_a_rejection_have_their_columns(tmp_path: Path, suffix: str) -
     duckdb = pytest.importorskip("duckdb")
     told = GOOD | {"prediction_set": GOOD["predictions"], "rejected": True}
     file = tmp_path / f"rows{suffix}"
-    tables.write(file, [told, BAD], 1, False, [], 0.9, True)
+    tables.write(file, [told, BAD], Wanted(1, coverage=0.9, reject=True))
     found = duckdb.sql(f"SELECT prediction_set, rejected FROM '{file}'").fetchall()  # noqa: S608
     assert found == [("soccer_ball|golf_ball", True), (None, None)]

@@ -312,7 +312,7 @@ def test_the_tutorials_script_answers_as_the_network_does_and_fetches_nothing(
     assert sorted((tmp_path / "home" / "models").iterdir()) == before
 
     recipe = choose_recipe(card, "tutorial")
-    picture = decoding.decode(PICTURE.read_bytes(), keras=recipe.keras_decoding)
+    picture = decoding.decode(PICTURE.read_bytes(), keras=recipe.keras_decoding)[0]
     model = keras_models.build(card, Path(ours[1]))
     batch = squares.fit(picture, card.size, recipe)[None]
     row = np.asarray(keras.ops.convert_to_numpy(model(batch)[0]))[0]

@@ -22,8 +22,8 @@ from topfive.classification.calibration import (
     quantile,
     ranking,
     reject_scores,
-    softmax,
 )
+from topfive.engines.run import softmax
 from topfive.errors import UsageError
 from topfive.networks import records
 from topfive.networks.cards import Taught

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import io
 import json
 import threading
@@ -35,6 +36,11 @@ from topfive.networks.published import NETWORKS
 from topfive.pictures import squares
 
 Answer = list[tuple[str, float]]
+
+
+def test_the_options_that_are_passed_on_are_the_classifiers() -> None:
+    taken = inspect.signature(Classifier).parameters.keys() - {"network", "throughput", "wait"}
+    assert classifier.ClassifierOptions.__optional_keys__ == taken
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ import sys
 from topfive import Classifier; from topfive.classification import feature_cache as features
 classifier = Classifier("squeezenet_v1.1", weights=sys.argv[1])
 print("ready", flush=True)
-with features.opened(classifier) as found:
+with features.open_features(classifier) as found:
     for source, response in found.responses(line.rstrip("\\n") for line in sys.stdin):
         print(source.name, flush=True)
 print(found.known, found.computed)

@@ -6,10 +6,11 @@ import csv
 import io
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from topfive.classification.outputs import FORMATS, Result
+from topfive.classification.outputs import FORMATS, Result, Wanted
 from topfive.results import Classification, Failure, Prediction, Statement
 from topfive.system.text import printable
 
@@ -20,10 +21,9 @@ BAD = Failure('bad, "it".jpg', "broken", "broken or cut off")
 
 
 def text(
-    format: str, results: list[Result], several: bool = False, top: int = 2, **asked: object
+    format: str, results: list[Result], several: bool = False, top: int = 2, **asked: Any
 ) -> str:
-    asked = {"hierarchy": False, "ancestors": (), **asked}
-    return "".join(FORMATS[format](results, several=several, top=top, **asked))
+    return "".join(FORMATS[format](results, Wanted(top, **asked), several=several))
 
 
 def test_text_is_as_in_the_tutorial() -> None:
@@ -106,7 +106,7 @@ def test_a_result_is_out_before_the_next_one_is_asked_for(format: str) -> None:
             asked.append(number)
             yield GOOD
 
-    pieces = FORMATS[format](results(), several=True, top=2, hierarchy=False, ancestors=())
+    pieces = FORMATS[format](results(), Wanted(2), several=True)
     next(piece for piece in pieces if "soccer_ball" in piece)
     assert asked == [0]
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.support import fakes
 from topfive.batches.journal import Summary
-from topfive.cli import main
+from topfive.cli.main import main
 from topfive.system.progress import describe
 
 TOPFIVE = [sys.executable, "-m", "topfive"]

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.evaluation.test_bench import squeezenet, turns, ways
-from topfive import cli
 from topfive.cli.bench import gains, print_tables
+from topfive.cli.main import main as run
 from topfive.engines import blobs
 from topfive.evaluation import bench as library
 from topfive.evaluation.bench import Turn
@@ -27,7 +27,7 @@ __all__ = ("squeezenet", "turns", "ways")  # fixtures
 
 def main(arguments: list[str]) -> int:
     """Run `topfive bench`."""
-    return cli.main(["bench", *arguments])
+    return run(["bench", *arguments])
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_json_holds_what_was_measured_with_what(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.setattr(
-        "topfive.evaluation.bench_subjects.subjects", lambda *_: nullcontext([squeezenet])
+        "topfive.evaluation.bench_subjects.open_subjects", lambda *_: nullcontext([squeezenet])
     )
     options = ["--threads", "1", "--batch", "2", "--runs", "1", "-f", "json"]
     assert main([*options, *network]) == 0

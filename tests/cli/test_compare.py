@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from tests.evaluation.test_compare import side
-from topfive import cli
 from topfive.cli.compare import print_text
+from topfive.cli.main import main as run
 
 
 def main(arguments: list[str]) -> int:
     """Run `topfive compare`."""
-    return cli.main(["compare", *arguments])
+    return run(["compare", *arguments])
 
 
 @pytest.fixture

@@ -14,10 +14,8 @@ import pytest
 from PIL import Image
 
 from tests.support import fakes, photographs
-from topfive.cli import main
 from topfive.cli.evaluate import evaluate
-from topfive.cli.options import NUMBERS
-from topfive.evaluation.truth_files import NUMBERS as KNOWN
+from topfive.cli.main import main
 from topfive.networks.labels import load
 from topfive.system import progress
 
@@ -238,7 +236,6 @@ def test_ctrl_c_ends_it_at_once(folder: Path, network: list[str], tmp_path: Path
     assert not report.exists()
 
 
-def test_the_names_of_the_options_are_the_librarys() -> None:
-    assert NUMBERS == KNOWN
+def test_what_may_be_repeated() -> None:
     several = {option.name for option in evaluate.params if getattr(option, "multiple", False)}
-    assert several == {"models", "precisions", "recipes"}
+    assert several == {"networks", "precisions", "recipes"}

@@ -18,9 +18,8 @@ import pytest
 from PIL import Image
 
 from tests.support import fakes, taught
-from topfive.classification import similarity
-from topfive.cli import main
-from topfive.cli.classify import FORMATS
+from topfive.classification import outputs, similarity
+from topfive.cli.main import main
 from topfive.sources import lists
 
 TOPFIVE = [sys.executable, "-m", "topfive"]
@@ -240,7 +239,7 @@ def test_many_pictures_are_asked_about_in_their_order(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     # By its name: in the package the command of that name hides the module.
-    monkeypatch.setattr(sys.modules["topfive.cli.similar"], "TOGETHER", 2)
+    monkeypatch.setattr("topfive.cli.similar.TOGETHER", 2)
     asked = [str(folder / f"{number}.png") for number in (4, 0, 3, 1, 2)]
     assert main(["similar", *asked, "--in", str(made), "-k", "1", "-f", "jsonl", *weights]) == 0
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -353,5 +352,5 @@ def test_a_taught_network_is_found_again_by_its_folder_unless_it_was_taught_anew
     assert f"{file} was made by {pets} with the weights sha256:" in capsys.readouterr().err
 
 
-def test_the_formats_are_those_of_the_library() -> None:
-    assert tuple(similarity.FORMATS) == FORMATS
+def test_similar_pictures_are_told_in_the_formats_of_answers() -> None:
+    assert tuple(similarity.FORMATS) == tuple(outputs.FORMATS)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import click
 import pytest
 from PIL import Image
 
 from tests.conversion.test_quantize import wrong as wrong  # a fixture
 from tests.support import fakes
-from topfive.cli import main
-from topfive.cli.quantize import LOWER, PICTURES, describe, quantize
-from topfive.conversion import quantize as quantisation
+from topfive.cli.main import main
+from topfive.cli.quantize import describe
 from topfive.conversion.admission import Accuracy, Measurement
 from topfive.conversion.quantize import Quantized
 from topfive.evaluation.metrics import Measure, share
@@ -136,7 +134,7 @@ def test_a_missing_package_is_named(
     line: list[str], wrong: set[str], monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("topfive.system.extras.find_spec", lambda _: None)
     assert main([*line, "--precision", "int8"]) == 3
     assert "pip install 'topfive[int8]'" in capsys.readouterr().err
 
@@ -153,10 +151,3 @@ def test_large_figures_fit_80_columns_and_what_is_not_enough_is_marked() -> None
     assert [row.split()[0] for row in said if row.endswith(" !")] == ["first", "top-5"]
     assert "made with 300 pictures, measured on 100,000 others" in said[0]
     assert "156 of 156 layers" in " ".join(said)
-
-
-def test_what_is_not_imported_for_a_help_page_is_the_same() -> None:
-    assert (LOWER, PICTURES) == (quantisation.LOWER, quantisation.PICTURES)
-    (precision,) = (one for one in quantize.params if one.name == "precision")
-    assert isinstance(precision.type, click.Choice)
-    assert precision.default == quantisation.QUANTISED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import shutil
 from pathlib import Path
@@ -11,8 +10,7 @@ import pytest
 
 from benchmarks import class_pictures
 from tests.support import photographs
-from topfive.cli import main
-from topfive.teaching import extend, teach
+from topfive.cli.main import main
 
 THREE = ("discs", "stars", "<b>my Ünï 'q\"")
 
@@ -161,9 +159,3 @@ def test_a_network_is_extended(pets: Path, capsys: pytest.CaptureFixture[str]) -
                  "-q"]) == 0  # fmt: skip
     assert "efficientnet_lite0 with 3 more" in capsys.readouterr().out
     assert json.loads(Path("net/card.json").read_text())["extends"] is True
-
-
-def test_the_defaults_are_those_of_the_library() -> None:
-    command = importlib.import_module("topfive.cli.teach")
-    assert command.SPLIT == teach.SPLIT
-    assert command.COST == extend.COST

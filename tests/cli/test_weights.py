@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support.loopback import Page, Server, serving
-from topfive.cli import main
+from topfive.cli.main import main
 from topfive.networks import weights
 from topfive.networks.published import NETWORKS
 from topfive.system import downloads

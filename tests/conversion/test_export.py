@@ -34,6 +34,7 @@ from topfive.errors import (
 from topfive.networks import labels
 from topfive.networks.cards import Recipe
 from topfive.networks.published import NETWORKS
+from topfive.system import extras
 from topfive.system.files import checksum_of
 
 CARD = NETWORKS["squeezenet_v1.1"]
@@ -55,7 +56,7 @@ import sys
 from pathlib import Path
 from topfive.conversion import export as exports; from topfive.networks import published
 exports.export(published.NETWORKS["squeezenet_v1.1"], "openvino", Path(sys.argv[1]),
-               file=Path(sys.argv[2]))
+               weights=Path(sys.argv[2]))
 """
 
 
@@ -65,13 +66,12 @@ def exported(
 ) -> dict[str, Exported]:
     """The network in each format, written once, two at a time, into one folder."""
     for form in formats.FORMATS.values():
-        for package in form.packages:
-            if not formats.is_installed(package):
-                pytest.skip(f"needs {package}")
+        for package in extras.missing("export", form.packages):
+            pytest.skip(f"needs {package}")
     folder = tmp_path_factory.mktemp("exports")
 
     def make(format: str) -> Exported:
-        return export(CARD, format, folder / NAMES[format], file=weight_file)
+        return export(CARD, format, folder / NAMES[format], weights=weight_file)
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as pool:
         patch.setenv("TOPFIVE_CACHE", str(compiled))
@@ -270,7 +270,7 @@ def test_a_missing_package_names_the_extra(
 ) -> None:
     for package in formats.FORMATS[format].packages:
         with monkeypatch.context() as patch:
-            patch.setitem(sys.modules, package, None)
+            patch.setitem(sys.modules, extras.module_of(package), None)
             with pytest.raises(
                 MissingExtraError, match=r"pip install 'topfive\[export\]'"
             ) as error:
@@ -285,9 +285,9 @@ def test_weights_that_cannot_be_had_or_do_not_fit_leave_nothing(
     with pytest.raises(WeightsError, match="--offline forbids"):
         export(CARD, "openvino", tmp_path / "a.xml", offline=True)
     with pytest.raises(WeightsError, match=r"missing\.h5"):
-        export(CARD, "openvino", tmp_path / "a.xml", file=tmp_path / "missing.h5")
+        export(CARD, "openvino", tmp_path / "a.xml", weights=tmp_path / "missing.h5")
     with pytest.raises(WeightsError, match="does not fit"):
-        export(NETWORKS["mobilenet"], "keras", tmp_path / "a.keras", file=weight_file)
+        export(NETWORKS["mobilenet"], "keras", tmp_path / "a.keras", weights=weight_file)
     assert not list(tmp_path.glob("*a.*"))
     assert not list(tmp_path.glob(".exporting-*"))
 
@@ -305,7 +305,7 @@ def test_a_killed_export_leaves_nothing_and_the_next_one_cleans_up(
     process.kill()
     process.wait()
     assert [one.name for one in out.iterdir()] == [left[0].parent.name]
-    done = export(CARD, "openvino", out / "a.xml", file=weight_file)
+    done = export(CARD, "openvino", out / "a.xml", weights=weight_file)
     assert {one.name for one in out.iterdir()} == {"a.xml", "a.bin"}
     assert done.files == (out / "a.xml", out / "a.bin")
 
@@ -349,13 +349,13 @@ def test_a_file_that_does_not_answer_as_topfive_does_never_appears(
     (tmp_path / "out").mkdir()
     monkeypatch.setattr(exports, "spawn", tamper(file, change))
     with pytest.raises(EngineError, match=says):
-        export(CARD, "openvino", tmp_path / "out" / "a.xml", file=weight_file)
+        export(CARD, "openvino", tmp_path / "out" / "a.xml", weights=weight_file)
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_full_disk_leaves_nothing(small_disk: Path, weight_file: Path, warm: Path) -> None:
     with pytest.raises(TopfiveError) as error:
-        export(CARD, "keras", small_disk / "a.keras", file=weight_file)
+        export(CARD, "keras", small_disk / "a.keras", weights=weight_file)
     assert isinstance(error.value, (EngineError, OutputError))
     assert list(small_disk.iterdir()) == []
 
@@ -364,7 +364,7 @@ def test_a_folder_that_cannot_be_written_to_is_an_output_error(
     tmp_path: Path, weight_file: Path, warm: Path
 ) -> None:
     with pytest.raises(OutputError, match=r"cannot write /proc/a\.xml"):
-        export(CARD, "openvino", Path("/proc/a.xml"), file=weight_file)
+        export(CARD, "openvino", Path("/proc/a.xml"), weights=weight_file)
 
 
 def test_a_graph_for_one_picture_takes_any_number() -> None:

@@ -33,7 +33,7 @@ from topfive.errors import (
     UsageError,
 )
 from topfive.networks import labels, published, records
-from topfive.results import Failure
+from topfive.results import Failure, Listener
 from topfive.sources import arguments
 from topfive.sources.source import MAX_PIXELS, Source
 from topfive.system import files
@@ -46,7 +46,7 @@ pathlib.Path(__file__).with_name("imported").touch()
 """
 
 
-class Heard(examples.ExampleListener):
+class Heard(Listener):
     def __init__(self) -> None:
         self.total = 0
         self.failures: list[Failure] = []
@@ -54,7 +54,7 @@ class Heard(examples.ExampleListener):
     def begin(self, total: int) -> None:
         self.total = total
 
-    def add(self, failure: Failure | None) -> None:
+    def add(self, source: str, failure: Failure | None) -> None:
         self.failures += [failure] if failure else []
 
 
@@ -215,7 +215,7 @@ def test_a_run_that_is_killed_leaves_nothing_and_the_next_one_clears_up(
             "from topfive.networks import published; "
             "card = published.NETWORKS['squeezenet_v1.1']; "
             f"quantize.quantize({str(folder)!r}, card, recipe=card.recipe, "
-            f"file=Path({str(weight_file)!r}))")  # fmt: skip
+            f"weights=Path({str(weight_file)!r}))")  # fmt: skip
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT / "src",
                                start_new_session=True, stderr=subprocess.DEVNULL)  # fmt: skip
     data, deadline = tmp_path / "data", time.monotonic() + 60
@@ -279,7 +279,7 @@ def test_too_few_pictures_are_refused(
         file.unlink()
     message = rf"holds {60 - missing} different pictures .*; {needed} or more are needed"
     with pytest.raises(UsageError, match=message):
-        quantize(folder, OTHER, precision, recipe=OTHER.recipe, file=weight_file)
+        quantize(folder, OTHER, precision, recipe=OTHER.recipe, weights=weight_file)
 
 
 def test_bad_pictures_are_said_and_left_out(folder: Path) -> None:
@@ -298,7 +298,7 @@ def test_a_folder_that_is_not_there_is_an_error_and_not_one_without_classes(
     tmp_path: Path, wrong: set[str], weight_file: Path
 ) -> None:
     with pytest.raises(UsageError, match="nowhere: expected a folder, an archive or a bucket"):
-        quantize(tmp_path / "nowhere", OTHER, "bf16", recipe=OTHER.recipe, file=weight_file)
+        quantize(tmp_path / "nowhere", OTHER, "bf16", recipe=OTHER.recipe, weights=weight_file)
 
 
 def test_files_without_a_class_are_left_out_where_others_have_one(
@@ -319,7 +319,7 @@ def test_without_classes_only_the_agreement_is_measured(
     folder: Path, wrong: set[str], weight_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "topfive")
-    lowered = quantize(folder, OTHER, "bf16", recipe=OTHER.recipe, file=weight_file)
+    lowered = quantize(folder, OTHER, "bf16", recipe=OTHER.recipe, weights=weight_file)
     assert "without classes, only the agreement with float32 is measured" in caplog.text
     assert (lowered.measurement.top1, lowered.measurement.top5) == (None, None)
     assert (lowered.measurement.agreement.value, lowered.calibrating) == (1, 0)
@@ -333,7 +333,7 @@ def test_a_network_that_loses_too_much_is_refused_with_its_figures_unless_forced
 ) -> None:
     def keep(force: bool) -> Quantized:
         return quantize(
-            folder, OTHER, "bf16", recipe=OTHER.recipe, file=weight_file, force=force
+            folder, OTHER, "bf16", recipe=OTHER.recipe, weights=weight_file, force=force
         )  # fmt: skip
 
     wrong.add("bf16")
@@ -351,14 +351,16 @@ def test_a_network_that_loses_too_much_is_refused_with_its_figures_unless_forced
 def test_auto_is_the_device_that_it_stands_for(
     folder: Path, wrong: set[str], weight_file: Path
 ) -> None:
-    lowered = quantize(folder, OTHER, "bf16", recipe=OTHER.recipe, file=weight_file, device="auto")
+    lowered = quantize(
+        folder, OTHER, "bf16", recipe=OTHER.recipe, weights=weight_file, device="auto"
+    )
     assert lowered.device != "AUTO"
 
 
 def test_a_new_network_takes_the_place_of_the_one_before_it(
     folder: Path, weight_file: Path, wrong: set[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    lowered = quantize(folder, OTHER, "bf16", recipe=OTHER.recipe, file=weight_file)
+    lowered = quantize(folder, OTHER, "bf16", recipe=OTHER.recipe, weights=weight_file)
     checksum = files.checksum_of(weight_file)
     record = records.path(OTHER.name, checksum)
     for how in ("int8 stretch-bicubic", "f32 stretch-bicubic"):
@@ -388,13 +390,13 @@ def test_a_place_that_cannot_be_written_to_is_said(
 ) -> None:
     (tmp_path / "data").write_text("in the way")
     with pytest.raises(OutputError, match=f"cannot write to {tmp_path / 'data'}"):
-        quantize(folder, OTHER, "bf16", recipe=OTHER.recipe, file=weight_file)
+        quantize(folder, OTHER, "bf16", recipe=OTHER.recipe, weights=weight_file)
 
 
 def test_a_missing_package_is_said_before_any_work(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("topfive.system.extras.find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'topfive\[int8\]'"):
         quantize(folder, OTHER, recipe=OTHER.recipe)
 

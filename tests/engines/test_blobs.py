@@ -135,7 +135,7 @@ def test_what_was_read_ahead_is_not_found_for_throughput_where_that_differs(
     monkeypatch.setattr(blobs, "_ahead", {})
     for name, shared in (("vgg16", False), ("resnet50", True)):
         card = NETWORKS[name]
-        blobs.read_ahead(card, None, Target())
+        blobs.read_ahead(card, None, "openvino", None, "f32")
         (ahead,) = blobs._ahead.values()
         assert (blobs.find(card, None, Target(throughput=True)) is ahead) == shared
         blobs._ahead.clear()
@@ -164,7 +164,7 @@ def test_what_was_read_ahead_is_found_once(
 ) -> None:
     monkeypatch.setattr(blobs, "_ahead", {})
     card = NETWORKS["vgg16"]
-    blobs.read_ahead(card, None, Target())
+    blobs.read_ahead(card, None, "openvino", None, "f32")
     ((_, ahead),) = blobs._ahead.items()
     assert blobs.find(card, weight_file, Target()) is not ahead
     assert blobs.find(card, None, Target()) is ahead

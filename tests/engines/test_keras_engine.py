@@ -17,6 +17,7 @@ from tests.support import made_up
 from topfive import Classifier
 from topfive.engines import keras_engine, proofs
 from topfive.errors import EngineError, MissingExtraError, UsageError
+from topfive.networks.cards import KERAS_BACKENDS
 from topfive.networks.published import NETWORKS
 
 CARD = NETWORKS["squeezenet_v1.1"]
@@ -115,13 +116,13 @@ def test_openvinos_options_are_not_taken_for_anothers(
         Classifier(CARD, weights=weight_file, backend="torch", **option)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("backend", keras_engine.BACKENDS)
+@pytest.mark.parametrize("backend", KERAS_BACKENDS)
 def test_a_backend_that_is_not_installed_names_its_extra(
     backend: str, weight_file: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(f"import sys; sys.modules[{backend!r}] = None\n")
     code = (
-        "import sys; from topfive.cli import main\n"
+        "import sys; from topfive.cli.main import main\n"
         "sys.exit(main(['classify', 'x.jpg', '-m', 'squeezenet_v1.1', '--weights', sys.argv[1],"
         " '--backend', sys.argv[2]]))"
     )

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from tests.support import fakes
 from topfive.engines import graphs, keras_models, weight_formats, weight_loading
-from topfive.engines.weight_formats import HDF5_MAGIC, ZIP_MAGIC
+from topfive.engines.weight_formats import ZIP_MAGIC
 from topfive.errors import WeightsError
 from topfive.networks.cards import Network
 from topfive.networks.published import NETWORKS
+from topfive.networks.weights import HDF5_MAGIC
 
 SQUEEZENET = NETWORKS["squeezenet"]
 KERAS_NETWORKS = [name for name, card in NETWORKS.items() if card.builder.startswith("keras.")]

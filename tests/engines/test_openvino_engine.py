@@ -324,7 +324,7 @@ def test_both_hints_answer_alike_from_one_file_or_two(
     def spawn(card: Network, held: weights.Held, target: Target, graph: None, blob: Path) -> None:
         """As in a process of its own, which would not know this card."""
         made.append(target.throughput)
-        compile_process.convert(card, held.path, held.checksum, target, graph, blob)
+        compile_process.convert(card, held, target, graph, blob)
 
     monkeypatch.setattr(openvino_engine, "_convert", spawn)
     file = fakes.make_weights(card, tmp_path / "weights.h5")
@@ -409,7 +409,7 @@ def test_a_device_that_cannot_run_the_network_is_not_replaced_by_another(
         raise openvino_engine.ConversionError("it differs from Keras")
 
     monkeypatch.setattr(openvino_engine, "check_device", lambda *_: None)
-    monkeypatch.setattr(openvino_engine, "_converted", refuse)
+    monkeypatch.setattr(openvino_engine, "_compile", refuse)
     with pytest.raises(EngineError, match=r"NPU cannot run SqueezeNet v1\.1: it differs"):
         load(CARD, weight_file, device="NPU")
 
@@ -430,7 +430,7 @@ def test_threads_bound_the_engines(weight_file: Path, warm: Path) -> None:
 
 
 def test_a_request_that_makes_no_sense_is_answered_in_json(tmp_path: Path) -> None:
-    request = {"network": "nope", "file": "f", "checksum": "c", "target": asdict(Target()),
+    request = {"network": "nope", "weights": "f", "checksum": "c", "target": asdict(Target()),
                "graph": None, "blob": str(tmp_path / "b")}  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "topfive.engines.compile_process", json.dumps(request)],

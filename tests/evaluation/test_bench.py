@@ -48,7 +48,7 @@ def graph_of(network: Network) -> Any:
     ],
 )
 def test_the_multiply_adds_are_those_that_are_published(name: str, published: float) -> None:
-    counted = arithmetic.multiply_adds(graph_of(find_network(name)))
+    counted = arithmetic.count_multiply_adds(graph_of(find_network(name)))
     assert counted / 1e9 == pytest.approx(published, rel=0.005)
 
 
@@ -63,13 +63,13 @@ def test_convolutions_and_dense_layers_are_counted_by_hand_and_nothing_else_is()
     turned = opset13.matmul(np.zeros((2, 9), np.float32), dense, True, False)
     graph = openvino.Model([turned], [picture])
     expected = (2 * 8 * 25 * 54, 2 * 12 * 25 * 50, 2 * 7 * 300, 9 * 7 * 2)
-    assert arithmetic.multiply_adds(graph) == sum(expected)
+    assert arithmetic.count_multiply_adds(graph) == sum(expected)
 
 
 @pytest.mark.parametrize("precision", ["f32", "int8"])
 def test_the_yardstick_is_a_matrix_product_of_the_size_that_is_counted(precision: str) -> None:
-    graph = arithmetic.product(precision)
-    assert 2 * arithmetic.multiply_adds(graph) == arithmetic.PRODUCT_OPERATIONS
+    graph = arithmetic.make_product(precision)
+    assert 2 * arithmetic.count_multiply_adds(graph) == arithmetic.PRODUCT_OPERATIONS
     compiled = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     left = np.random.default_rng(1).standard_normal((arithmetic.SIDE,) * 2).astype(np.float32)
     right = np.random.default_rng(0).standard_normal((arithmetic.SIDE,) * 2, np.float32)
@@ -104,8 +104,8 @@ def squeezenet(weight_file: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TOPFIVE_CACHE", str(tmp_path_factory.mktemp("graphs")))
         patch.setenv("TOPFIVE_DATA", str(tmp_path_factory.mktemp("records")))
-        found = bench_subjects.find(["squeezenet_v1.1"], file=weight_file)
-        with bench_subjects.subjects(found, weight_file) as ready:
+        found = bench_subjects.find(["squeezenet_v1.1"], weights=weight_file)
+        with bench_subjects.open_subjects(found, weight_file) as ready:
             assert len(ready) == 1
             yield ready[0]
 
@@ -123,7 +123,7 @@ def test_a_subject_is_the_graph_that_topfive_runs(squeezenet: Subject, weight_fi
 
 
 def test_configurations_take_turns_and_each_turn_is_whole(squeezenet: Subject) -> None:
-    ways = bench.configurations([squeezenet], [1], [1, 4])
+    ways = bench.combine([squeezenet], [1], [1, 4])
     told = [(way.mode, way.threads, way.batch) for way in ways]
     assert told == [("latency", 1, 1), ("throughput", 1, 1), ("throughput", 1, 4)]
     turns = list(bench.measure(ways, 0.05, 2))
@@ -205,7 +205,7 @@ def ways() -> list[Configuration]:
         Subject(NETWORKS["vgg16"], "int8", RANDOM, Path("b.xml"), 15_470_264_320),
         Subject(NETWORKS["mobilenet"], "f32", "md5:0", Path("c.xml"), 568_740_352),
     ]
-    return bench.configurations(subjects, [1, 2], [1, 4, 16])
+    return bench.combine(subjects, [1, 2], [1, 4, 16])
 
 
 @pytest.fixture
@@ -284,7 +284,7 @@ def test_a_plot_that_cannot_be_written_is_said_and_leaves_nothing(
         with pytest.raises(UsageError, match=said):
             bench_plots.check(tmp_path / name)
     (tmp_path / "x.png").mkdir()
-    with pytest.raises(UsageError, match="is a folder"):
+    with pytest.raises(UsageError, match="is not a file"):
         bench_plots.check(tmp_path / "x.png")
     with pytest.raises(OutputError, match="cannot write"):
         bench_plots.write(tmp_path / "x.png", bench.summarise(turns))
@@ -309,16 +309,16 @@ def test_a_graph_in_8_bits_that_is_stored_is_measured_too(
     hashes = [files.checksum_of(folder / name) for name in names]
     entry = {"graph": "stored", "sha256": hashes}
     records.update("squeezenet_v1.1", checksum, records.PRECISIONS, "int8", entry)
-    found = bench_subjects.find(["squeezenet_v1.1"], file=weight_file)
+    found = bench_subjects.find(["squeezenet_v1.1"], weights=weight_file)
     assert [precision for _, precision, _ in found] == ["f32", "int8"]
-    only = bench_subjects.find(["squeezenet_v1.1"], ["int8"], file=weight_file)
-    with bench_subjects.subjects(only) as ready:
+    only = bench_subjects.find(["squeezenet_v1.1"], ["int8"], weights=weight_file)
+    with bench_subjects.open_subjects(only) as ready:
         assert ready[0].graph == folder / names[0]
         assert ready[0].multiply_adds == squeezenet.multiply_adds
     (folder / names[1]).write_bytes(b"something else")
     with (
         pytest.raises(EngineError, match="is not what it was"),
-        bench_subjects.subjects(only) as ready,
+        bench_subjects.open_subjects(only) as ready,
     ):
         pass
     assert list(blobs.folder().iterdir()) == []
@@ -331,9 +331,13 @@ def test_a_graph_in_8_bits_that_is_stored_is_measured_too(
         ({"names": ["vgg16"]}, WeightsError, "topfive weights fetch vgg16; or measure with"),
         ({"names": ["vgg16"], "precisions": ["f33"]}, UsageError, "f33"),
         ({"names": ["vgg16"], "precisions": ["int8"], "random": True}, UsageError, "8 bits"),
-        ({"names": ["vgg16"], "file": Path("x"), "random": True}, UsageError, "stand for no file"),
-        ({"names": ["vgg16", "vgg19"], "file": Path("x")}, UsageError, "is for one network"),
-        ({"names": ["vgg16"], "file": Path("no.h5")}, WeightsError, "cannot read no.h5"),
+        (
+            {"names": ["vgg16"], "weights": Path("x"), "random": True},
+            UsageError,
+            "stand for no file",
+        ),
+        ({"names": ["vgg16", "vgg19"], "weights": Path("x")}, UsageError, "is for one network"),
+        ({"names": ["vgg16"], "weights": Path("no.h5")}, WeightsError, "cannot read no.h5"),
     ],
 )
 def test_what_cannot_be_measured_is_an_error(
@@ -345,22 +349,22 @@ def test_what_cannot_be_measured_is_an_error(
 
 def test_8_bits_that_nobody_made_say_how_to_make_them(weight_file: Path) -> None:
     with pytest.raises(UsageError, match="topfive quantize FOLDER --model squeezenet_v1"):
-        bench_subjects.find(["squeezenet_v1.1"], ["int8"], file=weight_file)
+        bench_subjects.find(["squeezenet_v1.1"], ["int8"], weights=weight_file)
 
 
 def test_weights_that_do_not_fit_are_an_error_and_leave_nothing(tmp_path: Path) -> None:
     file = tmp_path / "cut.h5"
     file.write_bytes(weights.HDF5_MAGIC + bytes(100))
-    found = bench_subjects.find(["squeezenet_v1.1"], file=file)
+    found = bench_subjects.find(["squeezenet_v1.1"], weights=file)
     with (
         pytest.raises(WeightsError, match=r"cut\.h5 does not fit"),
-        bench_subjects.subjects(found, file),
+        bench_subjects.open_subjects(found, file),
     ):
         pass
     assert list(blobs.folder().iterdir()) == []
 
 
 def test_more_threads_than_cpus_are_refused() -> None:
-    bench.check_threads([arithmetic.num_cpus()])
+    bench.check_threads([arithmetic.count_cpus()])
     with pytest.raises(UsageError, match="this process may use"):
-        bench.check_threads([1, arithmetic.num_cpus() + 1])
+        bench.check_threads([1, arithmetic.count_cpus() + 1])

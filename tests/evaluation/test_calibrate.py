@@ -47,7 +47,7 @@ class Told(evaluate.EvaluationListener):
     def found(self, truth: GroundTruth) -> None:
         self.heard.append(len(truth))
 
-    def begin(self, classifier: Classifier) -> None:
+    def ready(self, classifier: Classifier) -> None:
         self.heard.append(classifier.network.name)
 
     def add(self, source: str, failure: Failure | None) -> None:
@@ -254,7 +254,7 @@ def test_answers_that_are_no_numbers_are_an_error(
             yield source, response
 
     monkeypatch.setattr(Classifier, "responses", broken)
-    with pytest.raises(EngineError, match=r"answers .*\.png with no numbers"):
+    with pytest.raises(EngineError, match=r"answers '.*\.png' with no numbers"):
         run(folder, weight_file)
 
 

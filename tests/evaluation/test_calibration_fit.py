@@ -17,8 +17,8 @@ from topfive.classification.calibration import (
     conformal_scores,
     quantile,
     ranking,
-    softmax,
 )
+from topfive.engines.run import softmax
 from topfive.errors import UsageError
 from topfive.evaluation import metrics
 from topfive.evaluation.calibration_fit import (

@@ -17,7 +17,7 @@ from topfive.engines.run import Run
 from topfive.errors import EngineError, UnknownNetworkError, UsageError, WeightsError
 from topfive.evaluation import compare as comparisons
 from topfive.evaluation import compare_picture, compare_process, compare_setting
-from topfive.evaluation.compare import Compared, Contender, SideBySide, compare, majority
+from topfive.evaluation.compare import Compared, Contender, SideBySide, compare, find_majority
 from topfive.networks import labels, weights
 from topfive.networks.cards import Network
 from topfive.networks.find import find_network
@@ -37,7 +37,7 @@ def side(*first: tuple[int, ...], top: int = 1) -> SideBySide:
     cards = list(NETWORKS.values())[: len(first[0])]
     pictures = []
     for number, answers in enumerate(first):
-        label, votes = majority([says(index) for index in answers])
+        label, votes = find_majority([says(index) for index in answers])
         best = tuple(
             tuple(says((index + rank) % 1000, 0.5**rank / 2) for rank in range(top))
             for index in answers
@@ -64,7 +64,7 @@ def test_the_majority_is_the_first_label_of_most_networks(
     first: list[tuple[int, float]], index: int | None, votes: int
 ) -> None:
     label = None if index is None else LABELS[index].name
-    assert majority([says(*one) for one in first]) == (label, votes)
+    assert find_majority([says(*one) for one in first]) == (label, votes)
 
 
 def test_the_verdict_says_how_far_the_networks_agree() -> None:
@@ -93,7 +93,7 @@ def test_each_network_is_counted_where_it_is_with_the_majority(
             np.eye(1000, dtype=np.float32)[chosen[network.name]], 1.5, 2**20
         )
 
-    monkeypatch.setattr("topfive.evaluation.compare_setting.ready", lambda network, setting: None)
+    monkeypatch.setattr("topfive.evaluation.compare_setting.prepare", lambda network, setting: None)
     monkeypatch.setattr("topfive.evaluation.compare_setting.ask", ask)
     found = compare([*fakes.pictures(3, 64)], top=2)
     assert [one.network.name for one in found.contenders] == list(names)
@@ -160,10 +160,10 @@ def test_an_error_in_the_networks_process_is_the_same_error_here(
     network = find_network("squeezenet_v1.1")
     broken = tmp_path / "broken.h5"
     broken.write_bytes(weight_file.read_bytes()[:5000])
-    setting = compare_setting.Setting(broken, "openvino", None, None, "f32", True)
+    setting = compare_setting.Setting(str(broken), "openvino", None, None, "f32", True)
     with pytest.raises(WeightsError, match=r"broken\.h5 does not fit"):
         compare_setting.ask(network, setting, tmp_path / "squares")
-    setting = compare_setting.Setting(weight_file, "openvino", "GPU", None, "f32", True)
+    setting = compare_setting.Setting(str(weight_file), "openvino", "GPU", None, "f32", True)
     with pytest.raises(EngineError, match="there is no device GPU here"):
         compare_setting.ask(network, setting, tmp_path / "squares")
 
@@ -236,15 +236,15 @@ def test_the_networks_that_are_here_are_those_whose_file_is_there() -> None:
     file.parent.mkdir(parents=True)
     file.write_bytes(b"x")
     lite = [NETWORKS[f"efficientnet_lite{number}"] for number in range(3)]
-    assert comparisons.here() == [*lite, NETWORKS["mobilenet"]]
+    assert comparisons.find_here() == [*lite, NETWORKS["mobilenet"]]
 
 
 def test_the_pictures_foot_says_what_each_network_takes() -> None:
     contender = Contender(NETWORKS["vgg16"], "f32", "crop-256-bicubic", 1, 72.24, 736_000_000,
                           553_467_096, 553_504_306)  # fmt: skip
-    takes = compare_picture.takes
-    assert takes(contender) == "vgg16: 72.2 ms, 736 MB of memory, files 553.5 MB, 553.5 compiled"
-    assert takes(replace(contender, memory=0, compiled=None)) == "vgg16: 72.2 ms, files 553.5 MB"
+    describe = compare_picture.describe
+    assert describe(contender) == "vgg16: 72.2 ms, 736 MB of memory, files 553.5 MB, 553.5 compiled"
+    assert describe(replace(contender, memory=0, compiled=None)) == "vgg16: 72.2 ms, files 553.5 MB"
     picture = Image.new("RGB", (9, 9))
     one = Compared("a.jpg", "beagle", 1, ((Prediction(162, "n02088364", "beagle", 0.9),),), picture)
     drawn = compare_picture.draw(SideBySide((contender,), (one,), ()))

@@ -82,7 +82,7 @@ class Heard(EvaluationListener):
     def found(self, truth: ground_truth.GroundTruth) -> None:
         self.said.append(len(truth))
 
-    def begin(self, classifier: Classifier) -> None:
+    def ready(self, classifier: Classifier) -> None:
         self.said.append((classifier.network.name, str(classifier.recipe)))
 
     def add(self, source: str, failure: Failure | None) -> None:
@@ -136,10 +136,10 @@ def test_pictures_that_a_network_learned_from_are_told_once_and_measured(
 
 @pytest.mark.usefixtures("fake")
 def test_the_hashes_of_the_pictures_that_were_judged_are_handed_on(folder: Path) -> None:
-    hashes: list[str | None] = []
     known = ground_truth.read(folder, LABELS)
-    evaluate.judge(Classifier("resnet50"), known, recognise=hashes.append)
-    assert hashes == [hashlib.sha256(source.read()).hexdigest() for source, _ in known]
+    trial = evaluate.Trial(Classifier("resnet50"), known)
+    evaluate.judge(trial)
+    assert trial.hashes == [hashlib.sha256(source.read()).hexdigest() for source, _ in known]
 
 
 @pytest.mark.usefixtures("fake")
@@ -202,8 +202,8 @@ def test_all_combinations_are_measured_one_after_the_other(
     alive: list[int] = []
 
     class Counting(Heard):
-        def begin(self, classifier: Classifier) -> None:
-            super().begin(classifier)
+        def ready(self, classifier: Classifier) -> None:
+            super().ready(classifier)
             gc.collect()
             alive.append(sum(one() is not None for one in fake))
 
@@ -280,9 +280,8 @@ def test_probabilities_are_not_kept(folder: Path) -> None:
                 yield source, response
                 del response
 
-    evaluation = evaluate.judge(
-        Watched("resnet50"), ground_truth.read(folder, LABELS), listen=lambda *_: None
-    )
+    known = ground_truth.read(folder, LABELS)
+    evaluation = evaluate.judge(evaluate.Trial(Watched("resnet50"), known))
     gc.collect()
     assert len(evaluation.judgements) == len(held) == 5
     assert all(one() is None for one in held)

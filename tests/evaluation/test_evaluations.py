@@ -112,7 +112,6 @@ def test_of_a_taught_network_nothing_is_published(tmp_path: Path) -> None:
 
 def test_a_rate_counts_failures() -> None:
     assert evaluation(judgement("a", 0, 0), judgement("b", 0, 1)).pictures_per_second == 1.0
-    assert evaluation(judgement("a", 0, 5)).judgements[0].among_five
 
 
 def of(hits: int, total: int, classes: int = 1000) -> Evaluation:

@@ -28,7 +28,7 @@ def with_lessons(network: Network, contents: list[bytes], truths: list[int]) -> 
     """Let a taught network have learned from files; the last one is held out."""
     assert network.taught is not None
     folder, count = Path(network.taught.folder), len(contents)
-    pupils = Lessons(
+    known = Lessons(
         tuple(f"{number}.png" for number in range(count)),
         tuple(hashlib.sha256(content).hexdigest() for content in contents),
         np.array(truths, np.intp),
@@ -36,8 +36,7 @@ def with_lessons(network: Network, contents: list[bytes], truths: list[int]) -> 
         np.zeros((count, taught.FEATURES), np.float32),
     )
     card = taught_folders.read_card(folder)
-    part = (lessons.ENDING, lambda file: lessons.write(pupils, file))
-    taught_folders.write(folder, card, {lessons.SECTION: part})
+    taught_folders.write(folder, card, {"lessons": lessons.as_part(known)})
 
 
 @pytest.mark.parametrize(

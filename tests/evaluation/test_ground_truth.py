@@ -233,6 +233,30 @@ def test_each_pass_finds_the_pictures_that_were_found_first(tmp_path: Path) -> N
         [source.read() for source, _ in truth]
 
 
+def test_pictures_without_classes_are_taken_without_where_that_is_allowed(tmp_path: Path) -> None:
+    labelled = fill(tmp_path / "labelled", ["tench/a.jpg"])
+    assert told_in(ground_truth.read_or_unlabelled(labelled, LABELS)) == [("tench/a.jpg", 0)]
+    folder = fill(tmp_path / "plain", ["a.jpg", "b.jpg"])
+    found = ground_truth.read_or_unlabelled(str(folder), LABELS)
+    assert isinstance(found, ground_truth.Unlabelled)
+    assert "no picture whose class is known" in found.reason
+    assert told_in(found) == told_in(found) == [("a.jpg", None), ("b.jpg", None)]
+
+
+def told_in(found: GroundTruth | ground_truth.Unlabelled) -> list[tuple[str, int | None]]:
+    return [(source.name.removeprefix(f"{found.folder}/"), index) for source, index in found]
+
+
+def test_what_is_named_and_missing_is_an_error_all_the_same(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "plain", ["a.jpg"])
+    with pytest.raises(UsageError, match="expected a folder, an archive or a bucket"):
+        ground_truth.read_or_unlabelled(tmp_path / "missing", LABELS)
+    with pytest.raises(UsageError, match=r"no\.csv: cannot be read"):
+        ground_truth.read_or_unlabelled(folder, LABELS, tmp_path / "no.csv")
+    with pytest.raises(UsageError, match="what numbers are is asked of a file"):
+        ground_truth.read_or_unlabelled(folder, LABELS, numbers="index")
+
+
 def test_many_classes_are_the_same_in_every_layout(tmp_path: Path) -> None:
     expected = list(range(2, 1000, 4))
     wnids = [LABELS[index].wnid for index in expected]

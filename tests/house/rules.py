@@ -15,7 +15,8 @@ HEAVY = {
     "ai_edge_litert", "filelock", "fsspec", "gcsfs", "h5py", "huggingface_hub", "jax", "jinja2",
     "keras", "markupsafe", "matplotlib", "nncf", "onnx", "onnxruntime", "openvino", "pi_heif",
     "platformdirs", "pyarrow", "pydicom", "ray", "requests", "rich", "s3fs", "scipy", "sklearn",
-    "sqlite3", "tensorboard", "tensorflow", "tf2onnx", "threadpoolctl", "tkinter", "torch",
+    "sqlite3", "tensorboard", "tensorboardX", "tensorflow", "tf2onnx", "threadpoolctl", "tkinter",
+    "torch",
 }  # fmt: skip
 FORBIDDEN = re.compile(r"\bpickle\b|\beval\(|\bexec\(|shell=True|os\.system|assert ")
 
@@ -28,6 +29,7 @@ class House:
         self.source = source
         self.order = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
         self.modules = sorted(source.rglob("*.py"))
+        self.names = {self.name(one) for one in self.modules}
 
     def room(self, file: Path) -> str | None:
         """The room that a module is in, None on the ground floor."""
@@ -41,8 +43,8 @@ class House:
 
     def imports(self, file: Path) -> Iterator[str]:
         """The modules of the house that a module imports."""
-        known = {self.name(one) for one in self.modules}
-        for name in imported(_parsed(file)):
+        known = self.names
+        for name in _imported(file.read_text("utf-8")):
             parts = name.split(".")
             while parts and ".".join(parts) not in known:
                 parts.pop()
@@ -112,7 +114,7 @@ def doors(house: House) -> Iterator[str]:
             room = name.split(".")[1] if "." in name else None
             if room in house.order and room != house.room(file):
                 used.add(name)
-    for room in house.order[:-1]:  # the last one's way in is a function
+    for room in house.order:
         file = house.source / room / "__init__.py"
         listed, other = _all_of(file)
         if other or not ast.get_docstring(_parsed(file)):
@@ -182,8 +184,17 @@ def _all_of(file: Path) -> tuple[list[str], bool]:
 
 
 @cache
+def _imported(code: str) -> tuple[str, ...]:
+    return tuple(imported(_tree(code)))
+
+
 def _parsed(file: Path) -> ast.Module:
-    return ast.parse(file.read_text("utf-8"))
+    return _tree(file.read_text("utf-8"))
+
+
+@cache
+def _tree(code: str) -> ast.Module:
+    return ast.parse(code)
 
 
 RULES = (

@@ -35,6 +35,7 @@ PLANTED = [
     (rules.no_circles, "system/files.py", "from topfive.system import downloads", " > "),
     (rules.doors, "cli/batch.py", "from topfive.batches.ray_rows import x", "ray_rows is no door"),
     (rules.doors, "system/__init__.py", "import os", "not a docstring and `__all__`"),
+    (rules.doors, "cli/__init__.py", "import os", "not a docstring and `__all__`"),
     (rules.doors, "engines/__init__.py", '__all__ = ["deep_compression"]', "a door to nobody"),
     (rules.processes_are_asked, "conversion/quantize.py",
      "from topfive.conversion import quantize_process", "quantize_process"),

@@ -26,7 +26,7 @@ def test_the_readmes_table_of_networks_is_current() -> None:
 
 
 def test_links_in_the_documentation_lead_somewhere() -> None:
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
             if not link.startswith("https://"):
                 assert (page.parent / link).exists(), f"{page.name}: {link}"

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.support.photographs import PHOTOGRAPHS
 from topfive import Classifier, classify, find_network
-from topfive.cli import main
+from topfive.cli.main import main
 from topfive.errors import UnknownNetworkError
 from topfive.networks.published import DEFAULT_NETWORK, NETWORKS
 

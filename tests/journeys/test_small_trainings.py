@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
-from topfive.engines.keras_engine import BACKENDS
+from topfive.networks.cards import KERAS_BACKENDS
 
 STEPS = 6  # of an epoch
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+@pytest.fixture(scope="module", params=KERAS_BACKENDS)
 def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What `small_trainings` prints."""
     if importlib.util.find_spec(request.param) is None:

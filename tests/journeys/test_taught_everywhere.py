@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from tests.conftest import ROOT
 from tests.support import fakes, taught
 from topfive import Classifier
 from topfive.batches import batch
-from topfive.cli import main
+from topfive.cli.main import main
 from topfive.conversion import export, formats, quantize
 from topfive.errors import OutputError, UsageError
 from topfive.evaluation import bench_subjects, compare, evaluate
@@ -296,9 +296,9 @@ def test_networks_of_other_classes_are_compared(
 def test_each_network_of_a_comparison_reads_a_picture_by_its_own_recipe(
     made: Made, weight_file: Path, warm: Path, tmp_path: Path
 ) -> None:
-    recipe = taught_folders.recipe_of(taught.BACKBONE.recipe) | {"keras_decoding": True}
+    recipe = replace(taught.BACKBONE.recipe, keras_decoding=True)
     head = taught.made_up_head(3)
-    recipes = {"plain": recipe | {"keras_decoding": False}, "keras": recipe}
+    recipes = {"plain": replace(recipe, keras_decoding=False), "keras": recipe}
     cards = [taught.write(tmp_path / name, weight_file, head=head, recipe=how)
              for name, how in recipes.items()]  # fmt: skip
     picture = tmp_path / "turned.jpg"
@@ -411,7 +411,7 @@ def test_a_graph_in_8_bits_is_of_what_was_taught_and_of_nothing_else(
     (seen,) = compare.compare(made.of("dog")[:1], [str(folder)], precision="int8").contenders
     assert seen.compiled
     ((card, precision, known),) = bench_subjects.find([str(folder)], ["int8"])
-    with bench_subjects.subjects([(card, precision, known)]) as (subject,):
+    with bench_subjects.open_subjects([(card, precision, known)]) as (subject,):
         assert subject.weights == taught_folders.read(folder).taught.fingerprint  # type: ignore[union-attr]
     taught.write(folder, weight_file, head=taught.made_up_head(3, seed=9))
     assert "there is no extended in 8 bits" in run(
@@ -426,7 +426,7 @@ def test_a_bench_has_the_head_in_its_graph(
     made: Made, warm: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     found = bench_subjects.find([str(made.pets), f"{made.extended}/"], ["f32"])
-    with bench_subjects.subjects(found) as subjects:
+    with bench_subjects.open_subjects(found) as subjects:
         pets, extended = (subject.multiply_adds for subject in subjects)
         assert extended - pets > 4 * taught.FEATURES  # the thousand classes, at each place
         assert {subject.graph.exists() for subject in subjects} == {True}

@@ -136,9 +136,9 @@ FILES = {
 @pytest.mark.parametrize("keras", [False, True])
 @pytest.mark.parametrize("name", FILES)
 def test_deep_grey_files_are_seen_through_the_window(name: str, keras: bool) -> None:
-    picture = decoding.decode(FILES[name], keras=keras, window=(1000, 2000))
+    picture = decoding.decode(FILES[name], keras=keras, window=(1000, 2000))[0]
     assert np.asarray(picture)[0, :, 0].tolist() == SEEN
-    other = decoding.decode(FILES[name], keras=keras)
+    other = decoding.decode(FILES[name], keras=keras)[0]
     assert np.asarray(other)[0, :, 0].tolist() != SEEN
 
 
@@ -146,7 +146,7 @@ def test_a_signed_tiff_keeps_its_negative_values() -> None:
     # Pillow writes none of 16 signed bits, so the tag is put in: sample format 2.
     values = np.array([VALUES], np.int16)
     data = pictures.encode(Image.fromarray(values.view(np.uint16)), "TIFF", tiffinfo={339: 2})
-    assert np.asarray(decoding.decode(data, window=WINDOW))[0, :, 0].tolist() == SHADES
+    assert np.asarray(decoding.decode(data, window=WINDOW)[0])[0, :, 0].tolist() == SHADES
 
 
 def test_a_pillow_picture_is_seen_through_the_window() -> None:
@@ -156,7 +156,7 @@ def test_a_pillow_picture_is_seen_through_the_window() -> None:
 
 def test_the_transparent_value_of_a_png_is_white_whatever_the_window() -> None:
     chunk = pictures.png_chunk(b"tRNS", struct.pack(">H", 999))
-    picture = decoding.decode(pictures.png(DEEP, 0, chunk), window=(1000, 2000))
+    picture = decoding.decode(pictures.png(DEEP, 0, chunk), window=(1000, 2000))[0]
     assert np.asarray(picture)[0, :, 0].tolist() == [0, 255, *SEEN[2:]]
 
 
@@ -170,8 +170,8 @@ def test_files_that_are_read_in_8_bits_are_as_they_are(name: str) -> None:
         "deep colours": lambda: pictures.png(deep, 2),
         "deep grey, alpha": lambda: pictures.png(deep[:, :, :2], 4),
     }[name]()
-    plain = np.asarray(decoding.decode(data))
-    assert np.array_equal(np.asarray(decoding.decode(data, window=(1000, 2000))), plain)
+    plain = np.asarray(decoding.decode(data)[0])
+    assert np.array_equal(np.asarray(decoding.decode(data, window=(1000, 2000))[0]), plain)
 
 
 @pytest.mark.parametrize("name", ["default", "tutorial"])

@@ -15,20 +15,22 @@ from tests.support import taught
 from topfive.errors import WeightsError
 from topfive.networks import heads, taught_folders
 from topfive.networks.cards import Network
+from topfive.networks.taught_cards import CardFile, TaughtCard
 
 HEAD = taught.made_up_head(3)
 
 
 def write(folder: Path, content: bytes) -> Network:
     """Write a network whose head is what these bytes are, with their right hash."""
-    card = {
-        "name": "pets", "backbone": BACKBONE.name, "classes": list(taught.CLASSES),
-        "weights": {"file": None, "checksum": BACKBONE.weights.checksum},
-        "extends": False, "tuned": False, "parameters": 1,
-        "recipe": taught_folders.recipe_of(BACKBONE.recipe),
-    }  # fmt: skip
-    files = {"head": (heads.ENDING, lambda file: file.write_bytes(content))}
-    return taught_folders.write(folder, card, files)
+    card = TaughtCard(
+        name="pets",
+        backbone=BACKBONE.name,
+        classes=taught.CLASSES,
+        weights=CardFile(None, str(BACKBONE.weights.checksum), None),
+        recipe=BACKBONE.recipe,
+        parameters=1,
+    )
+    return taught_folders.write(folder, card, {"head": (".npy", lambda f: f.write_bytes(content))})
 
 
 def npy(array: Any, **options: Any) -> bytes:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests.support.photographs import PHOTOGRAPHS, variations
 from topfive import Classification, Classifier, UsageError
-from topfive.cli import main
+from topfive.cli.main import main
 from topfive.networks import hierarchy, labels
 
 LABELS = labels.load("imagenet")

@@ -17,6 +17,7 @@ from topfive.errors import UsageError
 from topfive.networks import heads, lessons, taught_folders
 from topfive.networks.lessons import OLD, Lessons
 from topfive.networks.published import NETWORKS
+from topfive.networks.taught_cards import CardFile, TaughtCard
 
 
 def some(count: int = 4) -> Lessons:
@@ -34,15 +35,16 @@ def some(count: int = 4) -> Lessons:
 def put(folder: Path, found: Lessons) -> Path:
     """Write a network with these lessons to a folder."""
     network = NETWORKS["squeezenet"]
-    content = {
-        "name": "pets", "backbone": network.name, "classes": ["cat", "dog"], "extends": False,
-        "weights": {"file": None, "checksum": network.weights.checksum, "size": 1},
-        "tuned": False, "recipe": taught_folders.recipe_of(network.recipe), "parameters": 1,
-    }  # fmt: skip
-    taught_folders.write(folder, content, {
-        "head": (heads.ENDING, lambda file: heads.write(np.zeros((9, 2), np.float32), file)),
-        lessons.SECTION: (lessons.ENDING, lambda file: lessons.write(found, file)),
-    })  # fmt: skip
+    card = TaughtCard(
+        name="pets",
+        backbone=network.name,
+        classes=("cat", "dog"),
+        weights=CardFile(None, str(network.weights.checksum), 1),
+        recipe=network.recipe,
+        parameters=1,
+    )
+    head = heads.as_part(np.zeros((9, 2), np.float32))
+    taught_folders.write(folder, card, {"head": head, "lessons": lessons.as_part(found)})
     return folder
 
 
@@ -63,6 +65,21 @@ def test_lessons_are_read_as_they_were_written(tmp_path: Path, count: int) -> No
     for part in ("truths", "held", "features"):
         assert (getattr(found, part) == getattr(known, part)).all()
         assert getattr(found, part).dtype == getattr(known, part).dtype
+
+
+def test_some_of_them_are_taken_and_two_are_one_after_the_other() -> None:
+    known = some()
+    held = known.where(known.held)
+    assert held.names == ("cat/1.jpg", "a\nb.jpg")
+    assert held.sha256 == (known.sha256[0], known.sha256[3])
+    assert (held.truths.tolist(), held.held.tolist()) == ([0, 1], [True, True])
+    assert (held.features == known.features[[0, 3]]).all()
+    assert known.where(np.array([2, 0])).names == (known.names[2], known.names[0])
+    assert len(known.where(np.zeros(4, np.bool_)) + held) == 2
+    both = known.without(held) + held
+    assert both.names == (*known.names[1:3], *held.names)
+    assert (both.features == known.features[[1, 2, 0, 3]]).all()
+    assert both.truths.tolist() == [1, OLD, 0, 1]
 
 
 def test_a_flipped_bit_or_a_missing_file_or_none_at_all_is_told(tmp_path: Path) -> None:

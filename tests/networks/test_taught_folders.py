@@ -20,10 +20,10 @@ from tests.conftest import ROOT
 from tests.support import taught
 from topfive.errors import OutputError, UnknownNetworkError, UsageError, WeightsError
 from topfive.networks import heads, taught_folders, weights
-from topfive.networks.cards import Network
+from topfive.networks.cards import Network, Recipe
 from topfive.networks.find import find_network
 from topfive.networks.published import NETWORKS
-from topfive.networks.taught_folders import CARD
+from topfive.networks.taught_cards import CARD, CardFile, TaughtCard
 from topfive.system.files import checksum_of
 
 BACKBONE = NETWORKS["squeezenet"]
@@ -46,17 +46,17 @@ write(pathlib.Path(sys.argv[1]), seed=2)
 def write(folder: Path, classes: tuple[str, ...] = taught.CLASSES, seed: int = 1,
           **more: Any) -> Network:  # fmt: skip
     """Write a network on the published SqueezeNet, none of whose weights are needed."""
-    content = {
-        "name": folder.name, "backbone": BACKBONE.name,
-        "weights": {"file": None, "checksum": BACKBONE.weights.checksum,
-                    "size": BACKBONE.weights.size},
-        "classes": list(classes), "extends": False, "tuned": False,
-        "recipe": taught_folders.recipe_of(BACKBONE.recipe), "parameters": 1_000_000,
-        "made": {"seed": seed}, **more,
-    }  # fmt: skip
-    head = taught.made_up_head(len(classes), seed)
-    files = {"head": (heads.ENDING, lambda file: heads.write(head, file))}
-    return taught_folders.write(folder, content, files)
+    card = TaughtCard(
+        name=folder.name,
+        backbone=BACKBONE.name,
+        weights=CardFile(None, str(BACKBONE.weights.checksum), BACKBONE.weights.size),
+        classes=tuple(classes),
+        recipe=BACKBONE.recipe,
+        parameters=1_000_000,
+        made={"seed": seed},
+    )
+    files = {"head": heads.as_part(taught.made_up_head(len(classes), seed))}
+    return taught_folders.write(folder, replace(card, **more), files)
 
 
 def is_whole(folder: Path) -> bool:
@@ -234,7 +234,7 @@ def test_the_fingerprint_names_all_that_the_answers_depend_on(tmp_path: Path) ->
     changes: list[dict[str, Any]] = [
         {"seed": 2}, {"extends": True}, {"classes": taught.CLASSES[::-1]},
         {"backbone": "squeezenet_v1.1"},
-        {"backbone": "squeezenet_v1.1", "weights": {"file": None, "checksum": "md5:" + "0" * 32}},
+        {"backbone": "squeezenet_v1.1", "weights": CardFile(None, "md5:" + "0" * 32, 1)},
     ]  # fmt: skip
     found = [write(tmp_path / "c", **one).taught for one in changes]
     assert len({one.fingerprint for one in found if one} | {first.fingerprint}) == 6
@@ -295,7 +295,7 @@ def test_a_damaged_network_can_be_replaced(tmp_path: Path) -> None:
         {"classes": ("a", "b\n")},
         {"name": "../x"},
         {"parameters": 0},
-        {"recipe": {}},
+        {"recipe": Recipe("squash", "bicubic", 256)},
         {"made": {"loss": float("nan")}},
     ],
 )

@@ -36,7 +36,7 @@ PROGRAM = """
 import sys
 from dataclasses import replace
 from topfive.system import downloads as transfers
-from topfive.cli import main
+from topfive.cli.main import main
 from topfive.networks.published import NETWORKS; from topfive.networks.cards import WeightFile
 url, checksum, size, *arguments = sys.argv[1:]
 transfers.BACKOFF = 0.01

@@ -52,7 +52,7 @@ def test_an_empty_file_is_empty() -> None:
 
 
 def test_the_limit_moves_both_ways() -> None:
-    assert decoding.decode(PNG, max_pixels=64 * 48).size == (64, 48)
+    assert decoding.decode(PNG, max_pixels=64 * 48)[0].size == (64, 48)
     error = failure(PNG, max_pixels=64 * 48 - 1)
     assert error.kind == "too-large"
     assert str(error) == "64 x 48 pixels are over the limit of 3,071 (--max-pixels)"
@@ -74,7 +74,7 @@ def test_a_picture_over_pillows_limit_is_read_where_ours_allows_it(limit: int) -
     Image.MAX_IMAGE_PIXELS = limit
     with pytest.raises((Image.DecompressionBombWarning, Image.DecompressionBombError)):
         Image.open(io.BytesIO(PNG))
-    assert decoding.decode(PNG, max_pixels=5_000).size == (64, 48)
+    assert decoding.decode(PNG, max_pixels=5_000)[0].size == (64, 48)
     assert Image.MAX_IMAGE_PIXELS == 5_000
     decoding.allow_pixels(10)
     assert Image.MAX_IMAGE_PIXELS == 5_000
@@ -137,7 +137,7 @@ def test_a_gigantic_picture_is_refused_from_its_header(make: Any) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 20_000), (20_000, 1), (3, 7)])
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "TIFF", "BMP"])
 def test_extreme_shapes_are_read(size: tuple[int, int], format: str) -> None:
-    assert decoding.decode(pictures.encode(Image.new("RGB", size), format)).size == size
+    assert decoding.decode(pictures.encode(Image.new("RGB", size), format))[0].size == size
 
 
 def test_a_pillow_picture_is_checked_loaded_and_left_alone(tmp_path: Path) -> None:
@@ -354,7 +354,7 @@ def test_the_tutorials_recipe_equals_keras_to_the_bit(tmp_path: Path, name: str,
     file = tmp_path / "picture"
     file.write_bytes(TUTORIAL[name]())
     recipe = choose_recipe(NETWORKS["vgg16"], "tutorial")
-    square = squares.fit(decoding.decode(file.read_bytes(), keras=True), size, recipe)
+    square = squares.fit(decoding.decode(file.read_bytes(), keras=True)[0], size, recipe)
     assert (square == keras_square(file, size)).all()
 
 
@@ -376,7 +376,7 @@ def test_the_tutorials_recipe_equals_keras_on_real_photographs(photographs: list
         card = NETWORKS[network]
         recipe = choose_recipe(card, "tutorial")
         for file in photographs[:: 1 if network == "vgg16" else 3]:
-            picture = decoding.decode(file.read_bytes(), keras=recipe.keras_decoding)
+            picture = decoding.decode(file.read_bytes(), keras=recipe.keras_decoding)[0]
             square = squares.fit(picture, card.size, recipe)
             assert (square == keras_square(file, card.size)).all(), file.name
 
@@ -384,7 +384,7 @@ def test_the_tutorials_recipe_equals_keras_on_real_photographs(photographs: list
 def test_crop_is_resize_then_centre_crop_on_real_photographs(photographs: list[Path]) -> None:
     recipe = NETWORKS["vgg16"].recipe
     for file in photographs:
-        picture = decoding.decode(file.read_bytes())
+        picture = decoding.decode(file.read_bytes())[0]
         assert (squares.fit(picture, 224, recipe) == plain_crop(picture, 224, recipe)).all()
 
 
@@ -417,8 +417,8 @@ def test_a_drafts_square_is_the_wholes_to_the_stated_tolerance(part: int, kind: 
         side = squares.draft_side(size, recipe)
         assert side is not None
         data = enlarged(file, part * side, part, kind)
-        whole, true_size = decoding.decode_with_size(data)
-        draft, same_size = decoding.decode_with_size(data, draft=side)
+        whole, true_size = decoding.decode(data)
+        draft, same_size = decoding.decode(data, draft=side)
         assert true_size == same_size == whole.size
         assert draft.size == (whole.width // part, whole.height // part)
         expected = squares.fit(whole, size, recipe)
@@ -432,7 +432,7 @@ def test_a_draft_takes_less_time() -> None:
 
     def seconds(draft: int | None) -> float:
         start = time.perf_counter()
-        decoding.decode_with_size(data, draft=draft)
+        decoding.decode(data, draft=draft)
         return time.perf_counter() - start
 
     assert min(seconds(908) for _ in range(3)) < 0.8 * min(seconds(None) for _ in range(3))
@@ -444,7 +444,7 @@ def test_a_draft_divides_the_sides_evenly_and_keeps_enough(
     width: int, height: int, side: int
 ) -> None:
     data = pictures.encode(Image.new("L", (width, height)), "JPEG")
-    draft, whole = decoding.decode_with_size(data, draft=side)
+    draft, whole = decoding.decode(data, draft=side)
     assert whole == (width, height)
     part = width // draft.width
     assert (draft.width * part, draft.height * part) == whole
@@ -467,14 +467,14 @@ def test_a_crop_is_drafted_from_its_short_side() -> None:
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF"])
 def test_only_a_jpeg_is_drafted(format: str) -> None:
     data = pictures.encode(pictures.colours(640, 480), format)
-    assert decoding.decode_with_size(data, draft=60)[0].size == (640, 480)
+    assert decoding.decode(data, draft=60)[0].size == (640, 480)
 
 
 def test_a_draft_is_refused_by_the_size_of_the_whole() -> None:
     data = pictures.encode(pictures.colours(640, 480), "JPEG")
     with pytest.raises(PictureError, match="640 x 480 pixels are over the limit"):
-        decoding.decode_with_size(data, max_pixels=300_000, draft=60)
+        decoding.decode(data, max_pixels=300_000, draft=60)
     cut = data[: len(data) // 2]
     with pytest.raises(PictureError) as caught:
-        decoding.decode_with_size(cut, draft=60)
+        decoding.decode(cut, draft=60)
     assert caught.value.kind == "broken"

@@ -34,7 +34,7 @@ SEEN = [0, 0, 64, 128, 191, 255, 255]
 
 def shades(data: bytes, window: tuple[float, float] | None = None) -> list[int]:
     """Return the first row of a picture that is grey."""
-    picture = np.asarray(decoding.decode(data, window=window))
+    picture = np.asarray(decoding.decode(data, window=window)[0])
     assert (picture == picture[:, :, :1]).all()
     row: list[int] = picture[0, :, 0].tolist()
     return row
@@ -246,7 +246,7 @@ def palette(values: NDArray[Any], bits: int, packed: bool, first: int = 0) -> by
 @pytest.mark.parametrize("first", [0, 300])
 def test_palettes_of_every_form_paint_the_picture(bits: int, packed: bool, first: int) -> None:
     values = row(first, first + 1, first + 2, first + 200, type="u2")
-    painted = np.asarray(decoding.decode(palette(values, bits, packed, first), window=(0, 1)))
+    painted = np.asarray(decoding.decode(palette(values, bits, packed, first), window=(0, 1))[0])
     assert painted.tolist() == [[[200, 0, 5], [0, 150, 0], [10, 20, 255], [10, 20, 255]]]
 
 
@@ -259,9 +259,9 @@ def test_a_palette_that_is_not_there_is_unsupported() -> None:
 def test_colours_have_no_window_and_16_bits_become_8() -> None:
     colours = pictures.colours()
     plain = dicoms.dicom(colours, "RGB", WindowCenter=1, WindowWidth=2)
-    assert np.array_equal(np.asarray(decoding.decode(plain, window=(0, 1))), colours)
+    assert np.array_equal(np.asarray(decoding.decode(plain, window=(0, 1))[0]), colours)
     deep = dicoms.dicom(colours.astype(np.uint16) * 257, "RGB")
-    assert np.array_equal(np.asarray(decoding.decode(deep)), colours)
+    assert np.array_equal(np.asarray(decoding.decode(deep)[0]), colours)
 
 
 def test_orientation_is_exifs_and_dicom_has_none() -> None:
@@ -271,7 +271,7 @@ def test_orientation_is_exifs_and_dicom_has_none() -> None:
     told: dict[str, Any] = {"Rows": 48, "Columns": 64, "SamplesPerPixel": 3,
                             "PlanarConfiguration": 0}  # fmt: skip
     data = dicoms.dicom([frame], "YBR_FULL_422", dicoms.JPEG, **told)
-    assert decoding.decode(data).size == (64, 48)
+    assert decoding.decode(data)[0].size == (64, 48)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_scanners_pictures_look_as_pydicom_shows_them(name: str) -> None:
     else:
         low, high = shown.min(), shown.max()
     expected = np.rint(255 * (shown - low) / (high - low))
-    assert np.abs(np.asarray(decoding.decode(data))[:, :, 0] - expected).max() <= 1
+    assert np.abs(np.asarray(decoding.decode(data)[0])[:, :, 0] - expected).max() <= 1
     assert expected.std() > 20
 
 
@@ -310,7 +310,7 @@ def test_memory_is_what_the_values_and_the_shades_take(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(dicom_display, "windowed", windowed)
     values = np.random.default_rng(7).integers(0, 4096, (50, 70), np.uint16)
-    picture = np.asarray(decoding.decode(dicoms.dicom(values, **CT)))[:, :, 0]
+    picture = np.asarray(decoding.decode(dicoms.dicom(values, **CT))[0])[:, :, 0]
     low, high = int(values.min()), int(values.max())
     assert np.array_equal(picture, np.rint(255.0 * (values - low) / (high - low)))
     assert max(seen) == 1000

@@ -26,7 +26,7 @@ DEEP = (GREY.astype(np.uint16) * 257 - (GREY > 0) * np.uint16(100)).astype(np.ui
 
 
 def decoded(data: bytes) -> NDArray[np.int64]:
-    return np.asarray(decoding.decode(data)).astype(np.int64)
+    return np.asarray(decoding.decode(data)[0]).astype(np.int64)
 
 
 def as_rgb(grey: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -47,7 +47,7 @@ def test_a_file_has_its_square_its_hash_and_its_size(tmp_path: Path) -> None:
     file = tmp_path / "picture.png"
     file.write_bytes(PNG)
     prepared = prepare(file)
-    expected = squares.fit(decoding.decode(PNG), 32, RECIPE)
+    expected = squares.fit(decoding.decode(PNG)[0], 32, RECIPE)
     assert np.array_equal(square(prepared), expected)
     assert prepared.sha256 == hashlib.sha256(PNG).hexdigest()
     assert (prepared.width, prepared.height) == (64, 48)
@@ -72,7 +72,7 @@ def test_the_tutorials_recipe_names_the_size_that_it_sees() -> None:
     recipe = choose_recipe(NETWORKS["vgg16"], "tutorial")
     prepared = prepare(data, recipe)
     assert (prepared.width, prepared.height) == (64, 48)
-    expected = squares.fit(decoding.decode(data, keras=True), 32, recipe)
+    expected = squares.fit(decoding.decode(data, keras=True)[0], 32, recipe)
     assert np.array_equal(square(prepared), expected)
 
 

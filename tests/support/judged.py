@@ -60,7 +60,7 @@ def judgement(source: str, truth: int, first: int, probability: float = 0.9) -> 
 def evaluation(
     network: str | Network, judgements: Sequence[Judgement], failures: Sequence[Failure] = ()
 ) -> Evaluation:
-    """Return what `evaluating` makes of these judgements."""
+    """Return what `evaluate` makes of these judgements."""
     card = NETWORKS[network] if isinstance(network, str) else network
     truths = np.array([one.truth for one in judgements], np.int64)
     first = np.array([one.predictions[0].index for one in judgements], np.int64)

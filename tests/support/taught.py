@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from topfive.engines import keras_models, weight_loading
 from topfive.networks import heads, taught_folders
 from topfive.networks.cards import Network
 from topfive.networks.published import NETWORKS
+from topfive.networks.taught_cards import Made, TaughtCard
 
 BACKBONE = NETWORKS["squeezenet_v1.1"]
 FEATURES = 512
@@ -33,26 +35,25 @@ def write(
 ) -> Network:
     """Write a network that was taught on SqueezeNet v1.1 with the weights in a file, and return
     its card. Without a `head` it has a made-up one; `more` replaces what the card says."""
-    content = {
-        "name": folder.name,
-        "backbone": BACKBONE.name,
-        "weights": {},
-        "classes": list(classes),
-        "extends": extends,
-        "tuned": tuned,
-        "recipe": taught_folders.recipe_of(BACKBONE.recipe),
-        "parameters": BACKBONE.parameters,
-        "made": {"by": "topfive teach", "seed": 0, "held out": {"pictures": 60, "right": 57}},
-        **more,
-    }
+    made = {"by": "topfive teach", "seed": 0, "held out": {"pictures": 60, "right": 57}}
+    card = TaughtCard(
+        name=folder.name,
+        backbone=BACKBONE.name,
+        classes=tuple(classes),
+        extends=extends,
+        tuned=tuned,
+        recipe=BACKBONE.recipe,
+        parameters=BACKBONE.parameters,
+        made=cast(Made, made),
+    )
     array = made_up_head(len(classes)) if head is None else head
     save = (lambda file: write_body(weight_file, file)) if tuned else _copier(weight_file)
     return taught_folders.write(
         folder,
-        content,
+        replace(card, **more),
         {
             "weights": (".weights.h5" if tuned else weight_file.suffix, save),
-            "head": (heads.ENDING, lambda file: heads.write(array, file)),
+            "head": heads.as_part(array),
         },
     )
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
+import logging
 import re
 import socket
 import subprocess
@@ -335,10 +336,14 @@ def test_a_body_that_is_cut_is_not_read_as_if_it_were_whole(server: Server) -> N
 
 
 def test_elsewhere_than_on_a_terminal_one_line_says_what_is_fetched(
-    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(logging.getLogger("topfive"), "handlers", [])  # the command line's
+    caplog.set_level("INFO", "topfive")
     fetch(server, tmp_path / "x.h5", Page(BODY))
-    assert capsys.readouterr() == ("", "fetching x.h5 (3.0 MB)\n")
+    assert caplog.messages == ["fetching x.h5 (3.0 MB)"]
+    assert capsys.readouterr() == ("", ""), "a library prints nothing"
 
 
 def test_a_terminal_shows_size_speed_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:

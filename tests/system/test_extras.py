@@ -24,7 +24,7 @@ def test_the_table_is_the_projects() -> None:
         for extra, packages in declared().items()
         if extra != "dev"
     }
-    assert {extra: sorted(modules.values()) for extra, modules in extras.EXTRAS.items()} == names
+    assert {extra: sorted(packages) for extra, packages in extras.EXTRAS.items()} == names
 
 
 def test_what_is_missing_is_named_with_the_command_that_installs_it(

@@ -101,7 +101,7 @@ def fingerprint(folder: Path) -> str:
 
 def taught_as(folder: Path) -> dict[str, str]:
     """Return the class of each lesson by its hash."""
-    known, classes = lessons.read(folder), taught_folders.read_card(folder)["classes"]
+    known, classes = lessons.read(folder), taught_folders.read_card(folder).classes
     names = ["" if truth == OLD else classes[truth] for truth in known.truths]
     return dict(zip(known.sha256, names, strict=True))
 
@@ -149,7 +149,7 @@ def test_an_added_picture_is_answered_as_it_was_taught(pets: Path, further: Path
     assert answer.predictions[0].label == "my ring"
     card = taught_folders.read_card(pets)
     before = find_network(str(pets)).parameters
-    assert card["parameters"] == before == 1_235_496 - 513 * 1000 + 513 * 4
+    assert card.parameters == before == 1_235_496 - 513 * 1000 + 513 * 4
     known = lessons.read(pets)
     assert not known.held[known.sha256.index(sha256(picture))]
 
@@ -264,15 +264,16 @@ def test_an_extended_network_is_corrected_by_the_same_rule(
     extended: Path, further: Path, home: Path
 ) -> None:
     before = content(extended)
-    cost = taught_folders.read_card(extended)["made"]["cost"]
+    cost = taught_folders.read_card(extended).made["cost"]
     result = add(extended, [(str(further / "discs"), "discs")])
     assert result.old
     assert result.accuracy
     assert result.old[1].of == 14
     assert result.old[1].hits >= result.old[0].hits - 1
     assert len(result.changes) == 4
-    answers = taught_folders.read_card(extended)["old_answers"]["file"]
-    assert len(np.load(extended / answers)) == len(lessons.read(extended)) == 104
+    answers = taught_folders.read_card(extended).old_answers
+    assert answers
+    assert len(np.load(extended / str(answers.file))) == len(lessons.read(extended)) == 104
     assert cost == 10
 
     picture = further / "rings" / "002.jpg"
@@ -362,7 +363,7 @@ def test_a_damaged_journal_is_an_error(
     pets: Path, further: Path, damage: dict[str, object]
 ) -> None:
     add(pets, [(str(further / "discs" / "000.jpg"), "discs")])
-    card = taught_folders.read_card(pets)
+    card = json.loads((pets / "card.json").read_text())
     card["correction-1"] |= damage
     (pets / "card.json").write_text(json.dumps(card))
     before = content(pets)

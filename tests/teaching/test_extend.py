@@ -23,10 +23,9 @@ from topfive.networks import labels, lessons, taught_folders
 from topfive.networks.find import find_network
 from topfive.networks.lessons import OLD
 from topfive.networks.published import DEFAULT_NETWORK
-from topfive.results import Failure
+from topfive.results import Failure, Listener
 from topfive.teaching import extend as extending
 from topfive.teaching import extension_offset
-from topfive.teaching.collection import TeachingListener
 from topfive.teaching.extend import Extended, extend
 
 LABELS = labels.load("imagenet")
@@ -64,7 +63,7 @@ def run(pictures: Path, blobs: Path, tmp_path: Path, weight_file: Path, warm: Pa
     return run
 
 
-class Told(TeachingListener):
+class Told(Listener):
     """What a listener is told."""
 
     def __init__(self) -> None:
@@ -128,7 +127,7 @@ def test_one_softmax_is_over_both_and_the_old_classes_keep_their_proportions(
     assert result.classes == tuple(sorted(NEW))
     some = [*sorted(blobs.iterdir())[:3], *sorted((pictures / "dots").iterdir())[:3]]
     kept = lessons.read(tmp_path / "out")
-    head = np.load(tmp_path / "out" / taught_folders.read_card(tmp_path / "out")["head"]["file"])
+    head = np.load(taught_folders.head_file(find_network(str(tmp_path / "out")))[0])
     for (_, old), (_, new) in zip(before.responses(some), after.responses(some), strict=True):
         assert isinstance(old.values, np.ndarray)
         assert isinstance(new.values, np.ndarray)
@@ -144,17 +143,17 @@ def test_the_folder_holds_what_it_takes_to_be_corrected_and_how_it_was_made(
 ) -> None:
     result = run(seed=3)
     card = taught_folders.read_card(tmp_path / "out")
-    assert card["made"]["by"] == "teach --extend"
-    assert {**card["made"], **json.loads(json.dumps(result.to_dict()))} | card["made"]
+    assert card.made["by"] == "teach --extend"
+    assert {**card.made, **json.loads(json.dumps(result.to_dict()))} | card.made
     for name in ("cost", "strength", "offset", "pictures", "old_pictures"):
-        assert card["made"][name] == getattr(result, name)
-    assert card["made"]["outcome"]["recognised"]["hits"] == result.outcome.recognised.hits
-    assert card["parameters"] == 1_235_496 + 513 * 3
+        assert card.made[name] == getattr(result, name)
+    assert card.made["outcome"]["recognised"]["hits"] == result.outcome.recognised.hits
+    assert card.parameters == 1_235_496 + 513 * 3
     kept = lessons.read(tmp_path / "out")
     assert (kept.truths == OLD).sum() == 70
     assert (kept.held & (kept.truths == OLD)).sum() == 14
     assert (kept.held & (kept.truths != OLD)).sum() == 6
-    answers = np.load(tmp_path / "out" / card["old_answers"]["file"])
+    answers = np.load(tmp_path / "out" / str(card.old_answers and card.old_answers.file))
     assert answers.shape == (100, 2)
     assert (answers[:, 0] < 0).all()
 

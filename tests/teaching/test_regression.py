@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from time import process_time
 
 import numpy as np
@@ -12,6 +11,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from topfive.errors import MissingExtraError, UsageError
+from topfive.system import extras
 from topfive.teaching import regression
 
 
@@ -140,6 +140,6 @@ def test_each_of_two_classes_or_more_needs_a_picture(truths: list[int], num_clas
 def test_without_scikit_learn_the_message_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'topfive\[teach\]'"):
         regression.fit(np.ones((2, 3), np.float32), np.array([0, 1]), 2)

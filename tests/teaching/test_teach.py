@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import shutil
 from collections.abc import Callable
@@ -25,16 +24,15 @@ from topfive.errors import (
     WeightsError,
 )
 from topfive.networks import find, lessons, taught_folders, weights
-from topfive.results import Failure
-from topfive.system import files
-from topfive.teaching import collection
+from topfive.results import Failure, Listener
+from topfive.system import extras, files
 from topfive.teaching import teach as teaching
 
 Teach = Callable[..., teaching.Teaching]
 THREE = ("discs", "stars", "stripes")
 
 
-class Heard(collection.TeachingListener):
+class Heard(Listener):
     """Remembers what it was told."""
 
     def __init__(self) -> None:
@@ -130,7 +128,7 @@ def test_the_features_are_computed_once_and_the_split_is_the_same_for_the_same_s
     assert kept[0].held.sum() == 6
     assert (kept[0].held == kept[1].held).all()
     assert (kept[0].held != kept[2].held).any()
-    heads = [taught_folders.read_card(tmp_path / name)["head"]["checksum"] for name in "abc"]
+    heads = [taught_folders.read_card(tmp_path / name).head.checksum for name in "abc"]
     assert heads[0] == heads[1] != heads[2]
     assert first.accuracy == again.accuracy
     assert other.held_out == 6
@@ -139,17 +137,17 @@ def test_the_features_are_computed_once_and_the_split_is_the_same_for_the_same_s
 def test_the_card_says_how_it_was_made(teach: Teach, three: Path, tmp_path: Path) -> None:
     result = teach(three, tmp_path / "shapes", fit="pad", window=(10, 250))
     content = taught_folders.read_card(tmp_path / "shapes")
-    assert content["backbone"] == "efficientnet_lite0"
-    assert content["recipe"]["fit"] == "pad"
-    assert content["recipe"]["window"] == [10, 250]
+    assert content.backbone == "efficientnet_lite0"
+    assert content.recipe.fit == "pad"
+    assert content.recipe.window == (10, 250)
     assert result.recipe == "pad-bicubic-window10..250"
-    made = content["made"]
+    made = content.made
     assert (made["folder"], made["pictures"], made["held_out"]) == (str(three), 30, 6)
     assert made["strength"] == result.strength
     assert made["accuracy"]["hits"] == result.accuracy.all.hits
     assert made["versions"]["scikit-learn"]
     # The network's last layer had 1281 numbers for each class, as the head has.
-    assert content["parameters"] == 4_694_024 - 1281 * 1000 + 1281 * 3
+    assert content.parameters == 4_694_024 - 1281 * 1000 + 1281 * 3
     card = find.find_network(str(tmp_path / "shapes"))
     assert str(card.recipe) == result.recipe
 
@@ -311,14 +309,14 @@ def test_a_network_is_replaced_by_force_alone_and_what_changed_since_is_told(
     changed = hashlib.sha256((three / "stars" / "001.jpg").read_bytes()).hexdigest()
     kept = lessons.read(out)
     assert kept.sha256[kept.names.index("stars/001.jpg")] == changed
-    assert taught_folders.read_card(out)["classes"] == ["discs", "rings", "stars", "stripes"]
+    assert taught_folders.read_card(out).classes == ("discs", "rings", "stars", "stripes")
     assert len(list(out.glob("head-*"))) == len(list(out.glob("lessons-*"))) == 1
 
 
 def test_an_interruption_leaves_nothing_behind_but_the_features(
     teach: Teach, three: Path, tmp_path: Path
 ) -> None:
-    class Stops(collection.TeachingListener):
+    class Stops(Listener):
         def __init__(self) -> None:
             self.left = 20
 
@@ -376,7 +374,7 @@ def test_wrong_options_and_what_is_missing_are_told_before_any_picture_is_read(
         teaching.teach(three, out, "vgg16", offline=True, listener=heard)
     with pytest.raises(UsageError, match="expected 2 or more folders"):
         teaching.teach(three / "discs", out, "squeezenet", listener=heard)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"topfive\[teach\]"):
         teaching.teach(three, out, "squeezenet", listener=heard)
     assert heard.totals == []

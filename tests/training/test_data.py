@@ -14,9 +14,10 @@ from tests.support import shapes
 from topfive.errors import UsageError
 from topfive.networks.published import NETWORKS
 from topfive.training import data as training_data
-from topfive.training.data import Data
+from topfive.training.data import Data, Preparation
+from topfive.training.messages import Folders
 
-RECIPE = NETWORKS["squeezenet"].recipe
+PREPARATION = Preparation(32, NETWORKS["squeezenet"].recipe, max_pixels=10_000)
 
 
 @pytest.fixture
@@ -34,11 +35,8 @@ def read(
     folder: Path, validation: Path | None = None, share: float = 0.25, seed: int = 0
 ) -> tuple[Data, Warnings]:
     warned = Warnings()
-    data = training_data.read(
-        str(folder), None if validation is None else str(validation), share, seed,
-        size=32, recipe=RECIPE, max_pixels=10_000, warn=warned.append,
-    )  # fmt: skip
-    return data, warned
+    folders = Folders(str(folder), "out", None if validation is None else str(validation), share)
+    return training_data.read(folders, seed, PREPARATION, warned.append), warned
 
 
 def names(data: Data, part: str = "held_out") -> list[str]:

@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 
 from topfive.errors import DamagedWeightsError, OutputError
+from topfive.networks.published import NETWORKS
 from topfive.system import processes
 from topfive.system.processes import ChildError
 from topfive.training import checkpoints
+from topfive.training.messages import Folders, TrainingRequest
+from topfive.training.options import Options
 
 HEAD = """
 import json, os, signal, sys, time
@@ -80,13 +83,17 @@ def test_what_the_hearer_raises_ends_the_process(module: Any, tmp_path: Path) ->
 
 
 def test_a_training_ends_when_nobody_listens_any_more(tmp_path: Path) -> None:
-    out = tmp_path / "out" / checkpoints.FOLDER
-    with checkpoints.locked(out):  # it waits for this, and so does not begin
+    network = NETWORKS["squeezenet"]
+    request = TrainingRequest(
+        Folders(str(tmp_path), str(tmp_path / "out"), None, 0.2), network.name, None,
+        network.recipe, Options(), "torch", max_pixels=1, restart=False,
+    )  # fmt: skip
+    with checkpoints.locked(request.folders.work):  # it waits for this, and so does not begin
         command = [
             sys.executable,
             "-m",
             "topfive.training.train_process",
-            json.dumps({"checkpoints": str(out)}),
+            json.dumps(request.to_dict()),
         ]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         with pytest.raises(subprocess.TimeoutExpired):

@@ -8,7 +8,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,16 @@ from PIL import Image
 from tests.support import fakes, shapes
 from topfive import Classifier
 from topfive.engines import keras_models, weight_loading
-from topfive.engines.keras_engine import BACKENDS
 from topfive.errors import MissingExtraError, UsageError
-from topfive.networks import taught_folders
+from topfive.networks import taught_cards, taught_folders
+from topfive.networks.cards import KERAS_BACKENDS
 from topfive.networks.published import NETWORKS
 from topfive.results import Classification
 from topfive.sources import arguments
+from topfive.system import extras
 from topfive.training import checkpoints, curves
 from topfive.training import tune as tuning
+from topfive.training.messages import HistoryRow, Plan
 from topfive.training.options import Options
 from topfive.training.tune import tune
 
@@ -35,19 +36,19 @@ class Told(tuning.TrainingListener):
     """What a listener is told."""
 
     def __init__(self) -> None:
-        self.plans: list[Mapping[str, Any]] = []
-        self.rows: list[Mapping[str, Any]] = []
+        self.plans: list[Plan] = []
+        self.rows: list[HistoryRow] = []
         self.steps: list[tuple[int, int, int]] = []
         self.warnings: list[str] = []
 
-    def begin(self, plan: Mapping[str, Any]) -> None:
+    def begin(self, plan: Plan) -> None:
         self.plans.append(plan)
 
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
         assert np.isfinite(loss)
         self.steps.append((epoch, step, steps))
 
-    def epoch(self, row: Mapping[str, Any]) -> None:
+    def epoch(self, row: HistoryRow) -> None:
         self.rows.append(row)
 
     def warn(self, text: str) -> None:
@@ -102,8 +103,8 @@ def test_95_percent_of_shapes_are_told_by_a_network_that_every_command_takes(
              for one in answers]  # fmt: skip
     assert np.mean(right) >= 0.9
     card = taught_folders.read_card(out)
-    assert card["tuned"] is True
-    made = card["made"]
+    assert card.tuned is True
+    made = card.made
     assert (made["by"], made["pictures"], made["held_out"]) == ("tune", 80, 20)
     assert made["options"]["head_epochs"] == 2
     assert made["history"] == list(result.history)
@@ -119,7 +120,7 @@ import os, signal, sys
 from topfive.training import tune as tuning
 from topfive.training.options import Options
 
-class Killed(tuning.Listener):
+class Killed(tuning.TrainingListener):
     def step(self, epoch, step, steps, loss):
         if (epoch, step) == (2, steps):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -131,7 +132,7 @@ tuning.tune(folder, out, "squeezenet_v1.1", backend=backend, weights=weights, op
 """
 
 
-@pytest.mark.parametrize("backend", [pytest.param(one, marks=needs(one)) for one in BACKENDS])
+@pytest.mark.parametrize("backend", [pytest.param(one, marks=needs(one)) for one in KERAS_BACKENDS])
 def test_a_killed_training_goes_on_to_the_same_curve(
     weight_file: Path, warm: Path, few: Path, tmp_path: Path, backend: str
 ) -> None:
@@ -142,7 +143,7 @@ def test_a_killed_training_goes_on_to_the_same_curve(
     out = tmp_path / "out"
     command = [sys.executable, "-c", PROGRAM, str(few), str(out), str(weight_file), backend]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    assert not (out / taught_folders.CARD).exists()
+    assert not (out / taught_cards.CARD).exists()
 
     assert len((out / curves.TABLE).read_text().splitlines()) == 2
     other = Options(head_epochs=1, epochs=3, batch=4)
@@ -160,7 +161,7 @@ def test_a_killed_training_goes_on_to_the_same_curve(
     np.testing.assert_allclose(curve(resumed.history), curve(whole.history), rtol=1e-4, atol=1e-5)
     assert resumed.best_epoch == whole.best_epoch
     assert resumed.accuracy == whole.accuracy
-    assert taught_folders.read_card(out)["made"]["backend"] == backend
+    assert taught_folders.read_card(out).made["backend"] == backend
     assert len((out / curves.TABLE).read_text().splitlines()) == 4
 
 
@@ -179,7 +180,7 @@ def test_a_network_learns_from_scratch(warm: Path, tmp_path: Path) -> None:
     result = tune(folder, tmp_path / "out", "squeezenet_v1.1", options=options)
     assert [row["phase"] for row in result.history] == ["all"] * 4
     assert result.accuracy.low > 1 / 3, "better than chance, with 95 % confidence"
-    assert taught_folders.read_card(tmp_path / "out")["made"]["by"] == "train"
+    assert taught_folders.read_card(tmp_path / "out").made["by"] == "train"
 
 
 @needs("tensorflow")
@@ -249,10 +250,10 @@ def test_what_cannot_be_done_is_refused_before_a_framework_is_started(
     with pytest.raises(UsageError, match="holds other files"):
         tune(few, out, name, weights=weight_file)
     with monkeypatch.context() as without:
-        without.setattr(curves, "find_spec", lambda _: None)
+        without.setattr(extras, "find_spec", lambda one: None if "board" in one else one)
         with pytest.raises(MissingExtraError, match=r"pip install 'topfive\[tune\]'"):
             tune(few, tmp_path / "new", name, weights=weight_file)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'topfive\[torch\]'"):
         tune(few, tmp_path / "new", name, weights=weight_file, backend="torch")
     assert [one.name for one in out.iterdir()] == ["letter.txt"]

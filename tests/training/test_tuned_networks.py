@@ -13,8 +13,10 @@ from topfive import Classifier
 from topfive.errors import EngineError, UsageError
 from topfive.networks import heads, taught_folders
 from topfive.networks.cards import Network
+from topfive.networks.taught_cards import TaughtCard
 from topfive.sources.source import from_object
 from topfive.training import checkpoints, tuned_networks
+from topfive.training.messages import Folders, Plan, TrainingRequest, TrainingResult
 from topfive.training.options import Options
 
 TRUTHS = [0, 0, 1, 1, 2, 2, 3, 3]
@@ -38,42 +40,52 @@ def names(folder: Path) -> list[str]:
     return sorted(map(str, (folder / "shapes").rglob("*.png")))
 
 
-def told(folder: Path, **more: Any) -> dict[str, Any]:
-    """What the process that trains tells."""
-    return {
-        "classes": list(shapes.SHAPES), "backend": "keras", "devices": ["CPU"],
-        "mixed_precision": False, "parameters": 724_548, "pictures": 40, "unreadable": 2,
-        "copies": 3, "held_out": names(folder), "truths": TRUTHS, "answers": TRUTHS,
-        "best_epoch": 1, "history": [{"epoch": 1}], "seconds": 2.5, **more,
-    }  # fmt: skip
-
-
-def card(folder: Path, network: Network = taught.BACKBONE, **more: Any) -> dict[str, Any]:
-    return tuned_networks.content(
-        network, folder / "out", network.recipe, OPTIONS, told(folder, **more), "shapes", None, 0.2
+def request(folder: Path, network: Network = taught.BACKBONE, **more: Any) -> TrainingRequest:
+    return TrainingRequest(
+        folders=Folders("shapes", str(folder / "out"), more.pop("validation", None), 0.2),
+        network=network.reference,
+        weights=None,
+        recipe=network.recipe,
+        options=more.pop("options", OPTIONS),
+        backend="keras",
+        max_pixels=10**6,
+        restart=False,
     )
+
+
+def result(folder: Path, **more: Any) -> TrainingResult:
+    """What the process that trains answers."""
+    plan: Plan = {
+        "backend": "keras", "devices": ["CPU"], "mixed_precision": False, "pictures": 40,
+        "classes": list(shapes.SHAPES), "held_out": 8, "phases": [], "steps": 2, "resumed_from": 0,
+    }  # fmt: skip
+    given: dict[str, Any] = {"held_out": names(folder), "truths": TRUTHS, "answers": TRUTHS, **more}
+    return TrainingResult(
+        plan, unreadable=2, copies=3, history=[{"epoch": 1}], best_epoch=1, seconds=2.5,
+        parameters=724_548, **given,
+    )  # fmt: skip
+
+
+def card(folder: Path, network: Network = taught.BACKBONE, **more: Any) -> TaughtCard:
+    return tuned_networks.card_of(network, request(folder, network, **more), result(folder))
 
 
 def test_what_a_training_left_becomes_a_network_that_can_be_trained_again(
     work: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    content = card(tmp_path)
-    network = taught_folders.write(out, content, tuned_networks.files(work))
+    network = taught_folders.write(out, card(tmp_path), tuned_networks.files(work))
     assert network.taught is not None
     assert (network.name, network.taught.backbone) == ("out", "squeezenet_v1.1")
     assert (network.taught.classes, network.taught.tuned) == (shapes.SHAPES, True)
-    made = taught_folders.read_card(out)["made"]
+    made = taught_folders.read_card(out).made
     assert (made["by"], made["folder"], made["split"]) == ("tune", "shapes", 0.2)
     assert (made["pictures"], made["held_out"]) == (40, 8)
     assert (made["unreadable"], made["copies"]) == (2, 3)
     assert made["options"] == OPTIONS.to_dict()
     again = card(tmp_path, network)
-    assert again["backbone"] == "squeezenet_v1.1", "a published network, whose builder is known"
-    scratch = tuned_networks.content(
-        network, out, network.recipe, Options(from_scratch=True).resolved(), told(tmp_path),
-        "shapes", "apart", 0.2,
-    )["made"]  # fmt: skip
+    assert again.backbone == "squeezenet_v1.1", "a published network, whose builder is known"
+    scratch = card(tmp_path, options=Options(from_scratch=True).resolved(), validation="apart").made
     assert (scratch["by"], scratch["validation"], scratch["split"]) == ("train", "apart", None)
 
 
@@ -83,7 +95,7 @@ def test_the_compiled_network_is_measured_and_has_to_answer_as_the_trained_one(
     content = card(tmp_path)
 
     def hits(**more: Any) -> int:
-        return tuned_networks.proved(content, work, told(tmp_path, **more), 10**6).hits
+        return tuned_networks.proved(content, request(tmp_path), result(tmp_path, **more)).hits
 
     assert hits() == 8
     assert hits(truths=[0, 0, 1, 1, 2, 2, 0, 0]) == 6

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from os import PathLike, fsdecode
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from topfive.batches import conditions, placing, ray_rows, ray_session, tables
+from topfive.batches.conditions import Condition
 from topfive.batches.journal import Journal, Summary
 from topfive.batches.placing import WAYS, Placer
 from topfive.batches.run import BatchListener, BatchRun
-from topfive.classification.classifier import Classifier
+from topfive.classification.classifier import Classifier, ClassifierOptions
+from topfive.classification.outputs import Wanted
 from topfive.errors import UsageError
-from topfive.networks import hierarchy, labels
+from topfive.networks import labels
 from topfive.networks.cards import Network
 from topfive.networks.find import find_network
-from topfive.sources import arguments as sources
+from topfive.networks.hierarchy import find_node, load
+from topfive.results import RowDict
+from topfive.sources import arguments
 from topfive.sources.source import Source, from_object
 from topfive.version import __version__
 
 if TYPE_CHECKING:
     from topfive.classification.calibration import Calibration
-    from topfive.networks.hierarchy import Node
     from topfive.sources.source import Picture
 
 
@@ -37,6 +41,101 @@ class Placement:
     how: str
     folder: Path
     by_ancestor: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a batch is told; see `batch`. `wanted` is what `where` states."""
+
+    pictures: Iterable[Picture | Source]
+    output: Path
+    network: Network
+    asked: Wanted
+    where: Sequence[str]
+    wanted: Sequence[Condition]
+    placement: Placement | None
+    ordered: bool
+    ray: str | None
+    readers: int | None
+    options: ClassifierOptions
+
+    @cached_property
+    def names(self) -> list[str] | None:
+        """What names sources as a command's arguments do, None if they are something else."""
+        given = self.pictures
+        if isinstance(given, Sequence) and all(isinstance(p, (str, PathLike)) for p in given):
+            return [fsdecode(picture) for picture in given]
+        return None
+
+    def check(self, watch: bool, restart: bool) -> None:
+        """Raise a `UsageError` or a `MissingExtraError` for what cannot be done."""
+        if self.ray is not None:
+            ray_session.check_installed()
+        if watch and self.names is None:
+            raise UsageError("only named sources, as folders are, can be watched")
+        if self.placement and self.names is not None:
+            placing.check(self.placement.folder, self.names, recursive=True)
+        if self.output.exists() and not journal_file(self.output).exists() and not restart:
+            raise UsageError(f"{self.output} is there already: give another name, or --restart")
+
+    def settings(self, classifier: Classifier) -> dict[str, object]:
+        """Return all that the rows depend on, by the names that users know."""
+        asked, placement = self.asked, self.placement
+        places: dict[str, str | None] = {f"--{way}-to": None for way in WAYS}
+        if placement:
+            places[f"--{placement.how}-to"] = str(placement.folder)
+        return {
+            "sources": self.names,
+            "--model": classifier.network.name,
+            "the weights' hash": classifier.weights,
+            "the recipe": str(classifier.recipe),
+            "--top": asked.top,
+            "--hierarchy": asked.hierarchy,
+            "--ancestor": asked.ancestors,
+            "--where": list(self.where),
+            "--coverage": asked.coverage,
+            "--reject": asked.reject,
+            "the calibration": _digest(classifier.calibration),
+            "--precision": classifier.precision,
+            "--backend": self.options.get("backend") or "openvino",
+            "--device": self.options.get("device"),
+            "--max-pixels": classifier.max_pixels,
+            "--unordered": not self.ordered,
+            **places,
+            "--by-ancestor": bool(placement and placement.by_ancestor),
+            "topfive's version": __version__,
+        }
+
+    def find(self) -> Iterator[Source]:
+        """Yield the sources."""
+        if self.names is None:
+            return map(from_object, self.pictures)
+        return arguments.read(self.names, recursive=True, ordered=self.ordered, unpack=True)
+
+    def rows(
+        self, classifier: Classifier, found: Iterable[Source]
+    ) -> Iterator[tuple[Source, RowDict]]:
+        """Yield sources with their rows, answered here or by Ray."""
+        top, ordered, readers = self.asked.top, self.ordered, self.readers
+        if self.ray is not None:
+            how = {**self.options, "network": self.network, "calibration": classifier.calibration}
+            return ray_rows.rows(found, how, top, self.ray, ordered=ordered, readers=readers)
+        answered = classifier.rows(found, top, ordered=ordered, readers=readers)
+        return ((source, row.to_dict()) for source, row in answered)
+
+    def placer(self, journal: Journal, classifier: Classifier) -> Placer | None:
+        """Return what sorts the pictures, if they are to be sorted."""
+        if self.placement is None:
+            return None
+        labels, named = classifier.labels, self.asked.ancestors
+        groups = [find_node(load(labels), one) for one in named if self.placement.by_ancestor]
+        return Placer(self.placement.folder, self.placement.how, journal, groups, labels)
+
+    def write(self, journal: Journal) -> None:
+        """Write the output."""
+        rows = journal.rows()
+        kept = (row for row in rows if row["error"] or conditions.hold(self.wanted, row))
+        tables.write(self.output, kept, self.asked)
 
 
 def batch(
@@ -53,12 +152,14 @@ def batch(
     ray: str | None = None,
     readers: int | None = None,
     listener: BatchListener | None = None,
-    **options: Any,
+    **options: Unpack[ClassifierOptions],
 ) -> Summary:
     """Classify many pictures into one `.parquet`, `.jsonl` or `.csv` file, a row each.
 
     `pictures` are what `topfive batch` takes (folders, patterns, archives, addresses), or any
-    iterable of what `Classifier.stream` takes. `options` are the `Classifier`'s.
+    iterable of what `Classifier.stream` takes. `options` are the `Classifier`'s: `weights`,
+    `backend`, `device`, `threads`, `precision`, `offline`, `max_pixels`, `recipe`, `fit`,
+    `filter`, `window`, `hierarchy`, `ancestors`, `calibrated`, `coverage` and `reject`.
 
     Until all have their row, the rows are in `output` + `.partial`; the same call goes on
     from there. `where` keeps the rows of which all conditions hold (`dog>0.5`), and the
@@ -75,67 +176,29 @@ def batch(
     """
     output = Path(output)
     tables.check(output)
-    card = find_network(network)
-    nodes: dict[str, Node] = {}
-    if where or (placement and placement.by_ancestor):
-        nodes = hierarchy.load(labels.of(card))
-    wanted = [conditions.parse(text, nodes) for text in where]
-    if options.get("hierarchy"):
-        hierarchy.check(hierarchy.load(labels.of(card)))
-    ancestors = list(options.pop("ancestors", ()))
     if isinstance(pictures, (str, PathLike)):
         pictures = [pictures]
-    arguments = _arguments(pictures)
-    if ray is not None:
-        ray_session.check_installed()
-    if watch and arguments is None:
-        raise UsageError("only named sources, as folders are, can be watched")
-    if placement and arguments is not None:
-        placing.check(placement.folder, arguments, recursive=True)
-    partial = journal_file(output)
-    if output.exists() and not partial.exists() and not restart:
-        raise UsageError(f"{output} is there already: give another name, or --restart")
-
-    named = ("hierarchy", "coverage", "reject")
-    asked = {name: options[name] for name in named if name in options}
-    options |= {"ancestors": [*ancestors, *conditions.ancestors(wanted)], "throughput": True}
-    classifier = Classifier(card, **options)
-    settings = _settings(classifier, arguments, top, ordered, ancestors, where, placement, options)
-
-    def find() -> Iterator[Source]:
-        if arguments is None:
-            return map(from_object, pictures)
-        return sources.read(arguments, recursive=True, ordered=ordered, unpack=True)
-
-    def rows(found: Iterable[Source]) -> Iterator[tuple[Source, Mapping[str, Any]]]:
-        if ray is not None:
-            how = {**options, "network": card, "calibration": classifier.calibration}
-            return ray_rows.rows(found, how, top, ray, ordered=ordered, readers=readers)
-        answered = classifier.rows(found, top, ordered=ordered, readers=readers)
-        return ((source, row.to_dict()) for source, row in answered)
-
-    with Journal(partial, settings, restart) as journal:
-
-        def write() -> None:
-            kept = (row for row in journal.rows() if row["error"] or conditions.hold(wanted, row))
-            tables.write(output, kept, top, ancestors=ancestors, **{"hierarchy": False, **asked})
-
-        placer = None
-        if placement is not None:
-            groups = [hierarchy.find_node(nodes, name) for name in ancestors if nodes]
-            placer = Placer(
-                placement.folder, placement.how, journal,
-                groups if placement.by_ancestor else (), classifier.labels,
-            )  # fmt: skip
-        run = BatchRun(journal, placer, wanted, rows, listener or BatchListener())
-        run.begin(find if arguments is not None else None)
+    said = bool(options.get("hierarchy")), list(options.get("ancestors", ()))
+    asked = Wanted(top, *said, options.get("coverage"), bool(options.get("reject")))
+    card = find_network(network)
+    wanted = [conditions.parse(text, load(labels.of(card))) for text in where]
+    options["ancestors"] = [*asked.ancestors, *conditions.ancestors(wanted)]
+    plan = Plan(
+        pictures, output, card, asked, where, wanted, placement, ordered, ray, readers, options
+    )
+    plan.check(watch, restart)
+    classifier = Classifier(card, throughput=True, **options)
+    with Journal(journal_file(output), plan.settings(classifier), restart) as journal:
+        placer, rows = plan.placer(journal, classifier), partial(plan.rows, classifier)
+        run = BatchRun(journal, placer, plan.wanted, rows, listener or BatchListener())
+        run.begin(plan.find if plan.names is not None else None)
         if watch:
-            run.watch(find, write)
+            run.watch(plan.find, partial(plan.write, journal))
             return journal.summary()
         if not journal.finished:
-            run.add(find())
+            run.add(plan.find())
             journal.finish()
-        write()
+        plan.write(journal)
         summary = journal.summary()
         journal.remove()
     return summary
@@ -150,40 +213,3 @@ def _digest(calibration: Calibration | None) -> str | None:
     if calibration is None:
         return None
     return hashlib.sha256(json.dumps(calibration.to_dict()).encode()).hexdigest()
-
-
-def _arguments(pictures: object) -> list[str] | None:
-    """Return what names sources as a command's arguments do, None if they are something else."""
-    if isinstance(pictures, Sequence) and all(isinstance(p, (str, PathLike)) for p in pictures):
-        return [fsdecode(picture) for picture in pictures]
-    return None
-
-
-def _settings(
-    classifier: Classifier, arguments: list[str] | None, top: int, ordered: bool,
-    ancestors: list[str], where: Sequence[str], placement: Placement | None,
-    options: Mapping[str, Any],
-) -> dict[str, object]:  # fmt: skip
-    """Return all that the rows depend on, by the names that users know."""
-    return {
-        "sources": arguments,
-        "--model": classifier.network.name,
-        "the weights' hash": classifier.weights,
-        "the recipe": str(classifier.recipe),
-        "--top": top,
-        "--hierarchy": bool(options.get("hierarchy")),
-        "--ancestor": ancestors,
-        "--where": list(where),
-        "--coverage": options.get("coverage"),
-        "--reject": bool(options.get("reject")),
-        "the calibration": _digest(classifier.calibration),
-        "--precision": classifier.precision,
-        "--backend": options.get("backend") or "openvino",
-        "--device": options.get("device"),
-        "--max-pixels": classifier.max_pixels,
-        "--unordered": not ordered,
-        **{f"--{way}-to": str(placement.folder) if placement and placement.how == way else None
-           for way in WAYS},
-        "--by-ancestor": bool(placement and placement.by_ancestor),
-        "topfive's version": __version__,
-    }  # fmt: skip

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from topfive.errors import UsageError
 from topfive.networks.hierarchy import Node, find_node
+from topfive.results import RowDict
 
 FIRST = "first"  # no node has this name
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -73,7 +73,7 @@ def ancestors(conditions: Iterable[Condition]) -> list[str]:
     return list(dict.fromkeys(one.node.wnid for one in conditions if one.node and one.operator))
 
 
-def hold(conditions: Iterable[Condition], row: Mapping[str, Any]) -> bool:
+def hold(conditions: Iterable[Condition], row: RowDict) -> bool:
     """Whether all conditions are true of a row as `Row.to_dict` makes it; never of a failure.
 
     Its ancestors include those of the conditions (`ancestors`).

@@ -15,6 +15,7 @@ from time import monotonic
 from typing import Any
 
 from topfive.errors import UsageError
+from topfive.results import RowDict
 from topfive.system import sqlite
 from topfive.system.text import printable
 
@@ -97,20 +98,22 @@ class Journal:
                 self._database.execute(CLAIMS)
                 self._database.execute(EARLIER, (self.found,))
                 self._claims = True
-            return self._database.execute(CLAIM, (_bytes(source),)).rowcount == 1
+            return self._database.execute(CLAIM, (to_bytes(source),)).rowcount == 1
 
     def renew(self) -> None:
         """Commit, and take all rows for an earlier session's, as a new session would."""
         self.commit()
         self.found, self._claims = self._last, False
 
-    def add(self, row: Mapping[str, Any], target: str | None = None) -> int:
+    def add(self, row: RowDict, target: str | None = None) -> int:
         """Append a row as `Row.to_dict` makes it, and where its picture is to be placed;
         return its number. It is committed within a second or some hundred rows."""
         self._last += 1
         first = row["predictions"][0]["label"] if row["predictions"] else None
         kind = row["error"]["kind"] if row["error"] else None
-        names = [None if text is None else _bytes(text) for text in (row["source"], first, target)]
+        names = [
+            None if text is None else to_bytes(text) for text in (row["source"], first, target)
+        ]
         values = (*names[:2], kind, names[2], None if target is None else 0, json.dumps(row))
         self._later("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?)", self._last, *values)
         if target is not None:
@@ -119,7 +122,7 @@ class Journal:
 
     def retarget(self, number: int, target: str) -> None:
         """Record, and commit, another place for a row's picture."""
-        self._later("UPDATE rows SET target = ? WHERE id = ?", _bytes(target), number)
+        self._later("UPDATE rows SET target = ? WHERE id = ?", to_bytes(target), number)
         self.commit()
 
     def settle(self, number: int, placed: bool) -> None:
@@ -130,7 +133,7 @@ class Journal:
         """Whether a picture was, or is to be, placed there."""
         with sqlite.telling(self.file):
             return target in self._targets or bool(
-                self._one("SELECT count(*) FROM rows WHERE target = ?", _bytes(target))[0]
+                self._one("SELECT count(*) FROM rows WHERE target = ?", to_bytes(target))[0]
             )
 
     def commit(self) -> None:
@@ -156,16 +159,16 @@ class Journal:
         self.commit()
         self.finished = True
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self) -> Iterator[RowDict]:
         """Yield the rows in the order in which they were added."""
         for _, text in self._read("SELECT id, row FROM rows WHERE id > ?"):
             yield json.loads(text)
 
-    def waiting(self) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    def waiting(self) -> Iterator[tuple[int, str, RowDict]]:
         """Yield number, target and row of the pictures that are still to be placed."""
         statement = "SELECT id, target, row FROM rows WHERE placed = 0 AND id > ?"
         for number, target, text in self._read(statement):
-            yield number, _text(target), json.loads(text)
+            yield number, to_text(target), json.loads(text)
 
     def summary(self) -> Summary:
         """Return the numbers of the whole run."""
@@ -176,7 +179,7 @@ class Journal:
                 dict(self._database.execute(counts.format(column)))
                 for column in ("error_kind", "label", "placed")
             )
-        named = {_text(label): number for label, number in labels.items()}
+        named = {to_text(label): number for label, number in labels.items()}
         return Summary(self._last, kinds, named, placed.get(1, 0), placed.get(2, 0))
 
     def close(self) -> None:
@@ -240,9 +243,11 @@ def _shown(value: object) -> str:
     return printable(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")
 
 
-def _bytes(text: str) -> bytes:
+def to_bytes(text: str) -> bytes:
+    """Return text as bytes, lone surrogates too."""
     return text.encode("utf-8", "surrogatepass")
 
 
-def _text(name: bytes) -> str:
+def to_text(name: bytes) -> str:
+    """Return the text that `to_bytes` was given."""
     return name.decode("utf-8", "surrogatepass")

@@ -13,13 +13,14 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from topfive.batches.journal import Journal
 from topfive.errors import PictureError, UsageError
+from topfive.results import RowDict
 from topfive.sources.patterns import ANY_DEPTH, ANYTHING, leads_to
 from topfive.sources.source import STDIN, Source, from_object
 from topfive.system.files import FULL, sha256_of, sync_folder, unwritable
@@ -33,7 +34,6 @@ OTHER = "other"  # no node has this name
 MEMORY = 10_000  # names of which is known how often they occurred
 # What a file system says that has no hard links, or has the file on another one.
 NO_LINK = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)
-Row = Mapping[str, Any]
 NAME_BYTES = 255  # what file systems allow
 END_BYTES = 25  # more behind a dot is no `.jpeg`
 
@@ -50,9 +50,13 @@ class Placer:
     """
 
     def __init__(
-        self, folder: Path, how: str, journal: Journal,
-        groups: Sequence[Node] = (), labels: Sequence[Label] = (),
-    ) -> None:  # fmt: skip
+        self,
+        folder: Path,
+        how: str,
+        journal: Journal,
+        groups: Sequence[Node] = (),
+        labels: Sequence[Label] = (),
+    ) -> None:
         self.folder, self.how, self.journal, self.groups = folder, how, journal, groups
         counts = Counter(one.name for one in groups or labels)
         self._shared = {name for name, number in counts.items() if number > 1}
@@ -62,7 +66,7 @@ class Placer:
         except OSError as error:
             raise unwritable(folder, error) from error
 
-    def add(self, source: Source, row: Row, wanted: bool = True) -> None:
+    def add(self, source: Source, row: RowDict, wanted: bool = True) -> None:
         """Add a row to the journal and, where it is `wanted` and no failure, place its picture.
 
         A picture that lies in its folder already stays as it is.
@@ -91,7 +95,7 @@ class Placer:
                 self.journal.settle(number, placed=False)
             yield row["source"], fault
 
-    def _choose(self, source: Source, row: Row) -> str | None:
+    def _choose(self, source: Source, row: RowDict) -> str | None:
         """Return a free place, relative to the folder, or None for a picture that is in its
         folder."""
         first = row["predictions"][0]
@@ -107,19 +111,18 @@ class Placer:
         name = local.name if local else safe_name(last_part(source.name))
         key = f"{group}/{name}"
         number = self._numbers.get(key, 1)
-        while self._is_taken(target := f"{group}/{numbered(name, number)}"):
+        target = f"{group}/{numbered(name, number)}"
+        while os.path.lexists(self.folder / target) or self.journal.is_target(target):
             number += 1
+            target = f"{group}/{numbered(name, number)}"
         if number > 1:
             if len(self._numbers) >= MEMORY:
                 self._numbers.clear()
             self._numbers[key] = number + 1
         return target
 
-    def _is_taken(self, target: str) -> bool:
-        return os.path.lexists(self.folder / target) or self.journal.is_target(target)
-
     def _place(
-        self, number: int, source: Source, target: str, row: Row, again: bool = False
+        self, number: int, source: Source, target: str, row: RowDict, again: bool = False
     ) -> None:
         try:
             file = self.folder / target
@@ -140,7 +143,7 @@ class Placer:
             raise
         self.journal.settle(number, placed=True)
 
-    def _put(self, number: int, source: Source, file: Path, row: Row) -> bool:
+    def _put(self, number: int, source: Source, file: Path, row: RowDict) -> bool:
         """Place a picture; return whether its place was free."""
         file.parent.mkdir(exist_ok=True)
         local = local_file(source)
@@ -149,17 +152,11 @@ class Placer:
         if local is None:
             raise PictureError("unsaved", f"cannot {self.how} what is not a file; --copy-to can")
         if self.how == "link":
-            return link(local.absolute(), file)
-        if local.is_symlink():
-            placed = link(aim(local), file)
-        else:
-            try:
-                placed = give_name(local, file)
-            except OSError as error:
-                if error.errno not in NO_LINK:
-                    raise
-                placed = self._copy(number, source, file, row)
-                sync_folder(file.parent)
+            return made(file.symlink_to, local.absolute())
+        placed = made(file.symlink_to, aim(local)) if local.is_symlink() else give_name(local, file)
+        if placed is None:
+            placed = self._copy(number, source, file, row)
+            sync_folder(file.parent)
         if placed:
             try:
                 local.unlink()
@@ -168,7 +165,7 @@ class Placer:
                 raise
         return placed
 
-    def _copy(self, number: int, source: Source, file: Path, row: Row) -> bool:
+    def _copy(self, number: int, source: Source, file: Path, row: RowDict) -> bool:
         part = self._part(number, file)
         local = local_file(source)
         try:
@@ -179,22 +176,15 @@ class Placer:
             if self.how == "move":  # what it was made from goes
                 with part.open("rb") as stream:
                     os.fsync(stream.fileno())
-            try:
-                return give_name(part, file)
-            except OSError as error:
-                if error.errno not in NO_LINK:
-                    raise
+            placed = give_name(part, file)
             # An empty file holds the name for the moment.
-            try:
-                file.open("xb").close()
-            except FileExistsError:
-                return False
-            part.replace(file)
-            return True
+            if placed is None and (placed := made(file.touch, exist_ok=False)):
+                part.replace(file)
+            return bool(placed)
         finally:
             part.unlink(missing_ok=True)
 
-    def _was_done(self, number: int, source: Source, file: Path, row: Row) -> bool:
+    def _was_done(self, number: int, source: Source, file: Path, row: RowDict) -> bool:
         """Whether a run that was killed placed this picture; a move is brought to its end."""
         self._part(number, file).unlink(missing_ok=True)
         if not os.path.lexists(file):
@@ -206,22 +196,19 @@ class Placer:
             file.unlink()  # `_copy` held the name
             return False
         if self.how == "copy":
-            return sha256_of(file) in (
-                row["sha256"],
-                local and local.is_file() and sha256_of(local),
-            )
+            now = sha256_of(local) if local and local.is_file() else None
+            return sha256_of(file) in (row["sha256"], now)
         if local is None or not os.path.lexists(local):
             return local is not None
-        if not same(file, local):
-            return False
-        local.unlink()
-        return True
+        if is_same := same(file, local):
+            local.unlink()
+        return is_same
 
     def _part(self, number: int, file: Path) -> Path:
         return file.with_name(f".topfive-{self.journal.token}-{number}")
 
 
-def _content(source: Source, row: Row) -> bytes:
+def _content(source: Source, row: RowDict) -> bytes:
     content = source.read()
     if not isinstance(content, bytes):
         raise PictureError("unsaved", "cannot copy a picture that has no bytes of its own")
@@ -270,9 +257,7 @@ def local_file(source: Source) -> Path | None:
 
 def safe_name(text: str) -> str:
     """Return a name for a file or a folder that leads nowhere else and can be read."""
-    plain = "".join(
-        letter if letter.isprintable() and letter not in "/\\" else "_" for letter in text
-    )
+    plain = "".join(one if one.isprintable() and one not in "/\\" else "_" for one in text)
     return numbered(plain.strip(" ."), 1).strip(" .") or "unnamed"
 
 
@@ -303,22 +288,23 @@ def is_folder_of(folder: Path, file: Path) -> bool:
         return False
 
 
-def give_name(file: Path, name: Path) -> bool:
-    """Give a file another name; return whether that was free."""
+def made(make: Callable[..., object], *names: Path, **options: bool) -> bool:
+    """Make a file; return whether its name was free."""
     try:
-        os.link(file, name, follow_symlinks=False)
+        make(*names, **options)
     except FileExistsError:
         return False
     return True
 
 
-def link(aim: Path, file: Path) -> bool:
-    """Make a symbolic link; return whether its name was free."""
+def give_name(file: Path, name: Path) -> bool | None:
+    """Give a file another name; return whether that was free, None where there are no links."""
     try:
-        file.symlink_to(aim)
-    except FileExistsError:
-        return False
-    return True
+        return made(os.link, file, name, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in NO_LINK:
+            return None
+        raise
 
 
 def aim(link: Path) -> Path:

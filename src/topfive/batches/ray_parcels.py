@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from topfive.batches.journal import to_bytes, to_text
 from topfive.errors import PictureError
 from topfive.networks.cards import Recipe
 from topfive.pictures import preparation
@@ -44,24 +45,24 @@ def pack(source: Source, recipe: Recipe, max_pixels: int) -> Parcel:
     try:
         kind, content = _content(source, recipe, max_pixels)
     except PictureError as error:
-        kind, content = ERROR, _json([error.kind, str(error)])
-    return Parcel(_encode(source.name), kind, content)
+        kind, content = ERROR, json.dumps([error.kind, str(error)]).encode()
+    return Parcel(to_bytes(source.name), kind, content)
 
 
 def unpack(name: bytes, kind: str, content: bytes) -> Source:
     """Return the source that was packed."""
     found: Any = content
     if kind == PATH:
-        found = Path(_decode(content))
+        found = Path(to_text(content))
     elif kind == ADDRESS:
-        found = _decode(content)
+        found = to_text(content)
     elif kind == ARRAY:
         found = np.load(BytesIO(content))
     elif kind == ERROR:
         found = PictureError(*json.loads(content))
     elif kind in PLACES:
         found = PLACES[kind](**json.loads(content))
-    return Source(_decode(name), found)
+    return Source(to_text(name), found)
 
 
 def _content(source: Source, recipe: Recipe, max_pixels: int) -> tuple[str, bytes]:
@@ -71,27 +72,15 @@ def _content(source: Source, recipe: Recipe, max_pixels: int) -> tuple[str, byte
     if isinstance(content, bytes):
         return BYTES, content
     if isinstance(content, str) and (not content or is_url(content) or buckets.is_address(content)):
-        return ADDRESS, _encode(content)
+        return ADDRESS, to_bytes(content)
     if isinstance(content, (str, os.PathLike)):
-        return PATH, _encode(str(Path(content).absolute()))
+        return PATH, to_bytes(str(Path(content).absolute()))
     if type(content).__name__ in PLACES:
         place = asdict(content)
         if "archive" in place:
             place["archive"] = str(Path(content.archive).absolute())
-        return type(content).__name__, _json(place)
+        return type(content).__name__, json.dumps(place).encode()
     picture, _ = preparation.decode(content, recipe, max_pixels)
     file = BytesIO()
     np.save(file, np.asarray(picture))
     return ARRAY, file.getvalue()
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value).encode()
-
-
-def _encode(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _decode(text: bytes) -> str:
-    return text.decode("utf-8", "surrogatepass")

@@ -21,6 +21,7 @@ from topfive.batches import ray_parcels, ray_session
 from topfive.batches.ray_parcels import Parcel
 from topfive.classification.classifier import Classifier
 from topfive.errors import EngineError, TopfiveError
+from topfive.results import RowDict
 from topfive.sources.source import Source
 from topfive.version import __version__
 
@@ -49,7 +50,7 @@ def rows(
     ordered: bool = True,
     readers: int | None = None,
     actors: int | None = None,
-) -> Iterator[tuple[Source, dict[str, Any]]]:
+) -> Iterator[tuple[Source, RowDict]]:
     """Yield each source with its row as `Row.to_dict` makes it, in their order or, not
     `ordered`, as they are done.
 
@@ -74,18 +75,19 @@ def rows(
     if options.get("weights") is not None:
         options["weights"] = str(Path(options["weights"]).absolute())
     classifier = Classifier(**options)  # fetches and compiles, once for the nodes that share
-    given = (options, top, readers, __version__)
+    given: dict[str, Any] = {"fn_constructor_args": (options, top, readers, __version__)}
     with ray_session.connected(address) as started:
-        variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        environment = None if started else {"env_vars": variables}
+        if not started:
+            variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+            given["runtime_env"] = {"env_vars": variables}
         number = 0
         while True:
-            pool = _pool(actors)
-            waiting, blocks = _draw(sources, max(number, FIRST_CHUNK * pool[0]), classifier)
+            pool, given["num_cpus"] = _pool(actors)
+            waiting, blocks = _draw(sources, max(number, FIRST_CHUNK * pool), classifier)
             if not waiting:
                 return
             start, drawn = monotonic(), len(waiting)
-            yield from _answer(waiting, blocks, given, pool, environment, ordered)
+            yield from _answer(waiting, blocks, pool, given, ordered)
             number = min(CHUNK, round(CHUNK_SECONDS * drawn / (monotonic() - start)))
 
 
@@ -130,23 +132,23 @@ def _draw(
 
 
 def _answer(
-    waiting: dict[int, Source], blocks: list[pyarrow.Table], given: tuple[Any, ...],
-    pool: tuple[int, float], environment: dict[str, Any] | None, ordered: bool,
-) -> Iterator[tuple[Source, dict[str, Any]]]:  # fmt: skip
-    """Yield the rows of a chunk."""
+    waiting: dict[int, Source],
+    blocks: list[pyarrow.Table],
+    actors: int,
+    given: dict[str, Any],
+    ordered: bool,
+) -> Iterator[tuple[Source, RowDict]]:
+    """Yield the rows of a chunk; each of the actors is `given` what it needs."""
     import ray
     from ray.data.exceptions import ExecutionTimeoutError, UserCodeException
 
-    actors, cpus = pool
     data = ray.data.from_blocks(blocks).map_batches(
         Answerer,
-        fn_constructor_args=given,
         batch_size=None,
         batch_format="pyarrow",
         zero_copy_batch=True,
         compute=ray.data.ActorPoolStrategy(min_size=1, initial_size=actors, max_size=actors),
-        num_cpus=cpus,
-        runtime_env=environment,
+        **given,
     )
     context = data.context
     context.enable_progress_bars = context.print_on_execution_start = False

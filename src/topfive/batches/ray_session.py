@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from topfive.errors import EngineError, MissingExtraError, UsageError
+from topfive.system import extras
 
 LOCAL, AUTO = "local", "auto"
 TIMEOUT = 10  # seconds to reach an address
@@ -22,9 +23,8 @@ def check_installed() -> None:
     try:
         import ray.data  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError(
-            f"Ray is not installed ({error}): pip install 'topfive[ray]'"
-        ) from error
+        needs = f"Ray is not installed ({error}): {extras.install('ray')}"
+        raise MissingExtraError(needs) from error
 
 
 @contextmanager

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep, time
-from typing import Any
 
 from topfive.batches import conditions
 from topfive.batches.journal import Journal
 from topfive.batches.placing import Placer
 from topfive.errors import PictureError
+from topfive.results import RowDict
 from topfive.sources.source import Source, from_object
 
 Find = Callable[[], Iterator[Source]]
@@ -28,7 +28,7 @@ class BatchListener:
     def begin(self, found: int) -> None:
         """The run begins; `found` pictures have their rows from earlier runs."""
 
-    def add(self, row: Mapping[str, Any]) -> None:
+    def add(self, row: RowDict) -> None:
         """A row, as `Row.to_dict` makes it, is in the journal."""
 
     def complain(self, name: str, error: PictureError) -> None:
@@ -42,7 +42,7 @@ class BatchRun:
     journal: Journal
     placer: Placer | None
     wanted: Sequence[conditions.Condition]
-    rows: Callable[[Iterable[Source]], Iterator[tuple[Source, Mapping[str, Any]]]]
+    rows: Callable[[Iterable[Source]], Iterator[tuple[Source, RowDict]]]
     listener: BatchListener
 
     def begin(self, find: Find | None) -> None:

@@ -6,18 +6,18 @@ The same rows give the same bytes. CSV and Parquet are flat, with the same colum
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from importlib.util import find_spec
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from topfive.classification import outputs
-from topfive.errors import MissingExtraError, UsageError
-from topfive.system import files
+from topfive.classification.feature_formats import valid
+from topfive.classification.outputs import Wanted
+from topfive.errors import UsageError
+from topfive.results import RowDict
+from topfive.system import extras, files
 from topfive.system.text import csv_line
-
-Row = Mapping[str, Any]
 
 BEFORE = {"source": str, "sha256": str, "width": int, "height": int}
 AFTER = {"network": str, "recipe": str, "weights": str, "milliseconds": float}
@@ -40,18 +40,15 @@ def check(file: Path) -> None:
         raise UsageError(f"{file}: there is no folder {file.parent}; make it first")
     if file.exists() and not file.is_file():
         raise UsageError(f"{file} is not a file; expected one, or a new name")
-    if suffix == ".parquet" and find_spec("pyarrow") is None:
-        raise _without_pyarrow()
+    if suffix == ".parquet":
+        extras.require("parquet", "Parquet", hint=".jsonl and .csv do without it")
 
 
-def write(
-    file: Path, rows: Iterable[Row], top: int, hierarchy: bool, ancestors: Sequence[str],
-    coverage: float | None = None, reject: bool = False,
-) -> None:  # fmt: skip
+def write(file: Path, rows: Iterable[RowDict], wanted: Wanted) -> None:
     """Write rows, as `Row.to_dict` makes them, to a file whose suffix is in `TABLES`.
 
-    Flat tables have the columns that `outputs.columns` names. A row may have more ancestors
-    than `ancestors`, which are its first; the others are left out.
+    Flat tables have the columns that `wanted` names. A row may have more ancestors than are
+    wanted, which are its first; the others are left out.
 
     Names that are no valid Unicode are kept as they are by JSON alone: elsewhere `\\udcff`
     is spelled out. Names that a spreadsheet would take for formulas are left as they are.
@@ -62,118 +59,81 @@ def write(
     """
     check(file)
     with files.replacing(file) as part, part.open("xb") as stream:
-        TABLES[file.suffix.lower()](
-            stream,
-            rows,
-            top=top,
-            hierarchy=hierarchy,
-            ancestors=ancestors,
-            coverage=coverage,
-            reject=reject,
-        )
+        TABLES[file.suffix.lower()](stream, rows, wanted)
 
 
-def write_jsonl(
-    stream: BinaryIO, rows: Iterable[Row], *, ancestors: Sequence[str], **_: object
-) -> None:
+def write_jsonl(stream: BinaryIO, rows: Iterable[RowDict], wanted: Wanted) -> None:
     """Write a line of JSON for each row, which says all that the row does."""
     for row in rows:
-        kept = dict(row)
-        if len(kept.get("ancestors", ())) > len(ancestors):
-            kept["ancestors"] = kept["ancestors"][: len(ancestors)]
-        if not kept.get("ancestors", True):
-            del kept["ancestors"]
+        kept = row.copy()
+        if ancestors := row.get("ancestors", [])[: len(wanted.ancestors)]:
+            kept["ancestors"] = ancestors
+        else:
+            kept.pop("ancestors", None)
         stream.write(json.dumps(kept).encode() + b"\n")
 
 
-def write_csv(stream: BinaryIO, rows: Iterable[Row], **asked: Any) -> None:
+def write_csv(stream: BinaryIO, rows: Iterable[RowDict], wanted: Wanted) -> None:
     """Write the names of the columns, then a line for each row."""
-    stream.write(_encode(csv_line([*columns(**asked)])))
+    stream.write(_encode(csv_line([*columns(wanted)])))
     for row in rows:
-        stream.write(_encode(csv_line(_flat(row, asked))))
+        stream.write(_encode(csv_line(_flat(row, wanted))))
 
 
-def write_parquet(stream: BinaryIO, rows: Iterable[Row], **asked: Any) -> None:
+def write_parquet(stream: BinaryIO, rows: Iterable[RowDict], wanted: Wanted) -> None:
     """Write groups of `ROW_GROUP` rows.
 
     Probabilities are float64, as sums of many classes and in the other formats.
     """
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise _without_pyarrow() from error
+    import pyarrow as pa
+    from pyarrow import parquet
 
     types = {str: pa.string(), int: pa.int32(), float: pa.float64(), bool: pa.bool_()}
-    named = columns(**asked)
+    named = columns(wanted)
     schema = pa.schema([(name, types[kind]) for name, kind in named.items()])
     with parquet.ParquetWriter(stream, schema, compression="zstd", store_schema=False) as writer:
-        for group in _groups(_flat(row, asked) for row in rows):
+        cells = (_flat(row, wanted) for row in rows)
+        while group := list(islice(cells, ROW_GROUP)):
             arrays = [
-                pa.array([_valid(cell) for cell in cells], field.type)
-                for cells, field in zip(zip(*group, strict=True), schema, strict=True)
+                pa.array(map(valid, column), field.type)
+                for column, field in zip(zip(*group, strict=True), schema, strict=True)
             ]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
 
 
-# Called with what was asked for: `ancestors`, and what else `outputs.columns` takes.
-TABLES: dict[str, Callable[..., None]] = {
+TABLES: dict[str, Callable[[BinaryIO, Iterable[RowDict], Wanted], None]] = {
     ".parquet": write_parquet,
     ".jsonl": write_jsonl,
     ".csv": write_csv,
 }
 
 
-def columns(
-    top: int, hierarchy: bool, ancestors: Sequence[str],
-    coverage: float | None = None, reject: bool = False,
-) -> dict[str, type]:  # fmt: skip
+def columns(wanted: Wanted) -> dict[str, type]:
     """Return the columns of a flat table, `str`, `int`, `float` or `bool` each.
 
     An ancestor whose name is taken, in upper or lower case, gets a number (`source_2`).
     """
     named: dict[str, type] = dict(BEFORE)
-    for name in outputs.columns(top, hierarchy, (), coverage, reject):
+    for name in replace(wanted, ancestors=()).columns():
         kind = bool if name == "rejected" else str
         named[name] = float if "probability" in name else kind
     taken = {*named, *AFTER, *ERROR}
-    for ancestor in ancestors:
-        name, number = str(_valid(ancestor)), 1
+    for ancestor in wanted.ancestors:
+        name, number = str(valid(ancestor)), 1
         while name.casefold() in taken:
             number += 1
-            name = f"{_valid(ancestor)}_{number}"
+            name = f"{valid(ancestor)}_{number}"
         taken.add(name.casefold())
         named[name] = float
     return named | AFTER | ERROR
 
 
-def _flat(row: Row, asked: Mapping[str, Any]) -> list[object]:
+def _flat(row: RowDict, wanted: Wanted) -> list[object]:
+    told: Mapping[str, object] = row
     error = row["error"] or {}
-    return [
-        *(row[name] for name in BEFORE),
-        *outputs.cells(row, **asked),
-        *(row[name] for name in AFTER),
-        error.get("kind"),
-        error.get("message"),
-    ]
-
-
-def _groups(rows: Iterable[list[object]]) -> Iterator[list[list[object]]]:
-    rows = iter(rows)
-    while group := list(islice(rows, ROW_GROUP)):
-        yield group
+    before, after = ([told[name] for name in names] for names in (BEFORE, AFTER))
+    return [*before, *wanted.cells(row), *after, error.get("kind"), error.get("message")]
 
 
 def _encode(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
-
-
-def _valid(cell: object) -> object:
-    """Return text that is valid Unicode, and anything else as it is."""
-    return _encode(cell).decode() if isinstance(cell, str) else cell
-
-
-def _without_pyarrow() -> MissingExtraError:
-    return MissingExtraError(
-        "Parquet needs pyarrow: pip install 'topfive[parquet]' (.jsonl and .csv do without it)"
-    )

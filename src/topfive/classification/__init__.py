@@ -9,6 +9,7 @@ __all__ = [
     "feature_cache",
     "feature_files",
     "feature_formats",
+    "options",
     "outputs",
     "pipeline",
     "similarity",

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from topfive.classification.options import METHODS, REJECT_SCORES
+from topfive.engines.run import log_softmax, softmax
 from topfive.errors import UsageError
 from topfive.networks import records
 from topfive.networks.cards import Network
 
-METHODS = ("raps", "aps")
-REJECT_SCORES = ("energy", "max_logit")
 # Under the lower bound float32 would hold too little of a probability to undo the temperature.
 TEMPERATURES = (0.25, 10.0)
 SMALLEST = np.finfo(np.float32).tiny
@@ -165,15 +165,6 @@ def quantile(count: int, coverage: float) -> int:
     return math.ceil((count + 1) * coverage - 1e-9)  # 0.07 * 100 is more than 7
 
 
-def softmax(
-    logits: NDArray[np.float32], temperature: float | NDArray[np.float64] = 1.0
-) -> NDArray[np.float32]:
-    """Return the probabilities of (…, classes) logits divided by a temperature."""
-    scaled = logits.astype(np.float64) / temperature
-    powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
-
-
 def ranking(probabilities: NDArray[np.float32]) -> NDArray[np.intp]:
     """Return the classes of (…, classes) probabilities, best first; equal ones by index."""
     return np.argsort(-probabilities, axis=-1, kind="stable")
@@ -204,11 +195,8 @@ def reject_scores(logits: NDArray[np.floating], score: str) -> NDArray[np.float6
 
     Source: Liu et al. 2020, arXiv:2010.03759; Hendrycks et al. 2022, arXiv:1911.11132.
     """
-    values = logits.astype(np.float64)
-    largest = values.max(axis=-1)
-    if score == "max_logit":
-        return np.asarray(largest)
-    return np.asarray(largest + np.log(np.exp(values - largest[..., None]).sum(axis=-1)))
+    largest = np.asarray(logits.max(axis=-1), np.float64)
+    return largest if score == "max_logit" else largest - log_softmax(logits).max(axis=-1)
 
 
 def _is_number(value: object, low: float = -math.inf, high: float = math.inf) -> bool:

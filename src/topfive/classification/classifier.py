@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,38 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from topfive.sources.source import Picture, Source
+
+
+class EngineOptions(TypedDict, total=False):
+    """The options of a `Classifier` that change no answer, and other `weights`."""
+
+    weights: str | os.PathLike[str] | None
+    backend: str
+    device: str | None
+    threads: int | None
+    offline: bool
+    max_pixels: int
+
+
+class PictureOptions(EngineOptions, total=False):
+    """These, and what overrides a recipe's parts."""
+
+    fit: str | None
+    filter: str | None
+    window: tuple[float, float] | None
+
+
+class ClassifierOptions(PictureOptions, total=False):
+    """All options that a function takes which makes a `Classifier`; see there."""
+
+    recipe: str
+    precision: str
+    hierarchy: bool
+    ancestors: Sequence[str]
+    calibrated: bool
+    coverage: float | None
+    reject: bool
+    calibration: Calibration | None
 
 
 class Classifier:
@@ -96,9 +128,8 @@ class Classifier:
             calibration = find(self.network, self.weights, precision, str(self.recipe))
         self.calibration = calibration
         self._interpret = Interpreter(
-            self.labels, hierarchy=hierarchy, ancestors=ancestors,
-            calibration=calibration, coverage=coverage, reject=reject,
-        )  # fmt: skip
+            self.labels, hierarchy, ancestors, calibration, coverage, reject
+        )
         self._run = ENGINES[backend](
             self.network,
             self._file,
@@ -190,39 +221,38 @@ class Classifier:
         What `known` returns for the sha256 of a picture's bytes is not computed again. For the
         rest see `rows`.
         """
-        outputs = {"probabilities": self._run.answer, "logits": self._run.logits,
-                   "features": self._run.features}  # fmt: skip
+        run = self._run
+        outputs = {"probabilities": run.answer, "logits": run.logits, "features": run.features}
         check_choice("output", output, outputs)
         self.wait()
+
+        def prepare(source: Source) -> Prepared:
+            size, draft = self.network.size, self.throughput and not self.recipe.keras_decoding
+            return preparation.prepare(source, size, self.recipe, self.max_pixels, draft, known)
+
         return pipeline.stream(
             map(from_object, pictures),
-            partial(self._prepare, known=known),
+            prepare,
             partial(pipeline.respond, outputs[output]),
-            parallel=self._run.parallel(),
-            batch=self._run.batch,
+            parallel=run.parallel(),
+            batch=run.batch,
             readers=readers,
             ordered=ordered,
         )
 
-    def _prepare(self, source: Source, known: Known | None = None) -> Prepared:
-        size, draft = self.network.size, self.throughput and not self.recipe.keras_decoding
-        return preparation.prepare(source, size, self.recipe, self.max_pixels, draft, known)
-
     def _row(self, source: Source, response: Response, top: int) -> Row:
-        values = response.values
-        return Row(
-            values if isinstance(values, Failure) else self._classification(source, values, top),
-            self.network.name, str(self.recipe), self.weights, response.milliseconds,
-            response.sha256, response.width, response.height,
-        )  # fmt: skip
+        found = response.values
+        answer = found if isinstance(found, Failure) else self._classification(source, found, top)
+        by = self.network.name, str(self.recipe), self.weights
+        known = response.sha256, response.width, response.height
+        return Row(answer, *by, response.milliseconds, *known)
 
     def _classification(
         self, source: Source, values: NDArray[np.float32], top: int
     ) -> Classification:
+        network, recipe = self.network.name, str(self.recipe)
         said = self._interpret(values, top)
-        return Classification(
-            source.name, network=self.network.name, recipe=str(self.recipe), **said
-        )
+        return Classification(source.name, network=network, recipe=recipe, **said)
 
     def decode(self, picture: Picture | Source) -> Image.Image:
         """Return one picture as the recipe reads it: RGB, upright, or raise a `PictureError`."""

@@ -12,7 +12,7 @@ import logging
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -39,9 +39,7 @@ create table if not exists features (
 ) without rowid
 """
 FIND = "select sha256, width, height, vector, crc32 from features where sha256 = ?"
-KEEP = (
-    "insert or replace into features (sha256, width, height, vector, crc32) values (?, ?, ?, ?, ?)"
-)
+KEEP = "insert or replace into features (sha256, width, height, vector, crc32) values (?,?,?,?,?)"
 PATIENCE = 10.0  # seconds that one process waits for another
 DAMAGED = (11, 26)  # SQLITE_CORRUPT, SQLITE_NOTADB
 COMMIT = 1.0  # seconds between two
@@ -168,14 +166,9 @@ class Features:
         return True
 
 
-@contextmanager
-def open_features(classifier: Classifier) -> Iterator[Features]:
-    """Yield a network's features, and keep what was computed."""
-    features = Features(classifier)
-    try:
-        yield features
-    finally:
-        features.close()
+def open_features(classifier: Classifier) -> closing[Features]:
+    """Return, for a `with`, a network's features; at its end what was computed is kept."""
+    return closing(Features(classifier))
 
 
 def path(classifier: Classifier) -> Path:

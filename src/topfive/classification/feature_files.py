@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 
 from topfive.classification import feature_formats
-from topfive.classification.classifier import Classifier
+from topfive.classification.classifier import Classifier, EngineOptions
 from topfive.classification.feature_formats import Block, Entry, Origin
 from topfive.errors import UsageError
 from topfive.networks import weights
@@ -28,17 +28,18 @@ if TYPE_CHECKING:
     from topfive.classification.pipeline import Response
     from topfive.sources.source import Source
 
-# By the suffix: what writes one, what reads one, and whether there is a CSV beside it.
-FORMATS: dict[
-    str,
-    tuple[
-        Callable[[Path, int, Origin, Iterable[Block]], None],
-        Callable[[Path], Iterator[Block]],
-        bool,
-    ],
-] = {
-    ".parquet": (feature_formats.write_parquet, feature_formats.read_parquet, False),
-    ".npy": (feature_formats.write_npy, feature_formats.read_npy, True),
+
+class Format(NamedTuple):
+    """What writes and what reads a file, and whether there is a CSV beside it."""
+
+    write: Callable[[Path, int, Origin, Iterable[Block]], None]
+    read: Callable[[Path], Iterator[Block]]
+    has_csv: bool
+
+
+FORMATS = {
+    ".parquet": Format(feature_formats.write_parquet, feature_formats.read_parquet, False),
+    ".npy": Format(feature_formats.write_npy, feature_formats.read_npy, True),
 }
 WORK = ".writing-"  # folders of what is being written
 NUMBER = r"(-?\d+(?:\.\d+)?(?:e[+-]\d+)?)"
@@ -50,6 +51,13 @@ def is_name(name: str) -> bool:
     return Path(name).suffix.lower() in FORMATS and not Path(name).is_dir()
 
 
+def format_of(file: Path) -> Format:
+    """Return the format of a file, or raise a `UsageError` if its suffix is none of `FORMATS`."""
+    if file.suffix.lower() not in FORMATS:
+        raise UsageError(f"{file}: expected a name that ends in {', '.join(FORMATS)}")
+    return FORMATS[file.suffix.lower()]
+
+
 def check(file: Path, force: bool = False) -> None:
     """Refuse, before any work is done, what `write` could not write.
 
@@ -58,11 +66,10 @@ def check(file: Path, force: bool = False) -> None:
             there and `force` does not allow to replace it.
         MissingExtraError: pyarrow is not installed.
     """
-    if file.suffix.lower() not in FORMATS:
-        raise UsageError(f"{file}: expected a name that ends in {', '.join(FORMATS)}")
+    finals = _files(file)
     if not file.parent.is_dir():
         raise UsageError(f"{file}: there is no folder {file.parent}; make it first")
-    for one in _files(file):
+    for one in finals:
         if os.path.lexists(one) and not one.is_file():
             raise UsageError(f"{one} is not a file; expected one, or a new name")
         if one.exists() and not force:
@@ -89,13 +96,12 @@ def write(
         OutputError: it cannot be written; what was there stays.
     """
     check(file, force)
-    save, _, _ = FORMATS[file.suffix.lower()]
     finals = _files(file)
     try:
         with files.work_folder(file.parent, WORK) as work:
             size = num_features(classifier)
             found = blocks(classifier, responses, size)
-            save(work / file.name, size, origin(classifier), found)
+            format_of(file).write(work / file.name, size, origin(classifier), found)
             parts = [work / final.name for final in finals]
             for part in parts:
                 with part.open("rb") as stream:
@@ -143,9 +149,8 @@ def blocks(
         yield Block(entries, features)
 
 
-def find_classifier(file: Path, **options: Any) -> Classifier:
-    """Return what computes the same features of pictures as those in a file; `options` are a
-    `Classifier`'s that do not change its answers, and `weights`.
+def find_classifier(file: Path, **options: Unpack[EngineOptions]) -> Classifier:
+    """Return what computes the same features of pictures as those in a file.
 
     Raises:
         UsageError: as `read` does; or the network, its weights or the recipe are others here.
@@ -156,7 +161,9 @@ def find_classifier(file: Path, **options: Any) -> Classifier:
         raise UsageError(f"{file} has no rows: no pictures were given when it was made")
     network = find_network(come_from.network)
     # Known before other weights are fetched and compiled in vain, if at all.
-    here = weights.fingerprint(network, options.get("weights")) or come_from.weights
+    given = options.get("weights")
+    other = None if given is None else Path(given)
+    here = weights.fingerprint(network, other) or come_from.weights
     if here == come_from.weights:
         recipe = _recipe(come_from.recipe)
         precision = come_from.precision
@@ -189,11 +196,10 @@ def read(file: Path) -> Iterator[Block]:
             come from the same network, weights, recipe and precision.
         MissingExtraError: pyarrow is not installed.
     """
-    if file.suffix.lower() not in FORMATS:
-        raise UsageError(f"{file}: expected a name that ends in {', '.join(FORMATS)}")
+    form = format_of(file)
     come_from: Origin | None = None
     try:
-        for block in filter(attrgetter("entries"), FORMATS[file.suffix.lower()][1](file)):
+        for block in filter(attrgetter("entries"), form.read(file)):
             come_from = come_from or block.entries[0].origin
             if any(one.origin != come_from for one in block.entries):
                 raise ValueError("it mixes networks, weights, recipes or precisions")
@@ -209,5 +215,4 @@ def read(file: Path) -> Iterator[Block]:
 
 def _files(file: Path) -> list[Path]:
     """Return the files of one: itself, then what lies beside it."""
-    _, _, several = FORMATS[file.suffix.lower()]
-    return [file, feature_formats.beside(file)] if several else [file]
+    return [file, feature_formats.beside(file)] if format_of(file).has_csv else [file]

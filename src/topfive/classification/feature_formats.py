@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, NamedTuple, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive.errors import MissingExtraError
+from topfive.system import extras
 from topfive.system.text import csv_line
 from topfive.version import __version__
 
@@ -100,7 +100,7 @@ def write_parquet(file: Path, size: int, come_from: Origin, blocks: Iterable[Blo
     with file.open("xb") as stream, parquet.ParquetWriter(stream, schema, **options) as writer:
         for block in blocks:
             columns = zip(types.values(), zip(*block.entries, strict=True), strict=True)
-            arrays = [pa.array(map(_valid, cells), kind) for kind, cells in columns]
+            arrays = [pa.array(map(valid, cells), kind) for kind, cells in columns]
             values = pa.array(block.features.reshape(-1))
             missing = pa.array([one.error_kind is not None for one in block.entries])
             lists = pa.FixedSizeListArray.from_arrays(values, size, mask=missing)
@@ -124,8 +124,8 @@ def read_parquet(file: Path) -> Iterator[Block]:
         ):
             names = content.schema_arrow.names
             if absent := [one for one in (*types, FEATURES) if names.count(one) != 1]:
-                raise ValueError(f"expected the columns {', '.join(types)} and {FEATURES}; "
-                                 f"received none, or several, of {', '.join(absent)}")  # fmt: skip
+                expected = f"expected the columns {', '.join(types)} and {FEATURES}"
+                raise ValueError(f"{expected}; received none, or several, of {', '.join(absent)}")
             for batch in content.iter_batches(FOREIGN, columns=[*types, FEATURES]):
                 columns = {name: batch.column(name).cast(kind) for name, kind in types.items()}
                 if empty := [name for name in ALWAYS if columns[name].null_count]:
@@ -230,7 +230,7 @@ def _types(pa: Any) -> dict[str, Any]:
     return {one: pa.int32() if one in NUMBERS else pa.string() for one in Entry._fields}
 
 
-def _valid(cell: object) -> object:
+def valid(cell: object) -> object:
     """Return text that is valid Unicode, and anything else as it is."""
     return cell.encode("utf-8", "backslashreplace").decode() if isinstance(cell, str) else cell
 
@@ -241,11 +241,8 @@ def load_pyarrow() -> tuple[Any, Any]:
     Raises:
         MissingExtraError: it is not installed.
     """
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtraError(
-            "Parquet needs pyarrow: pip install 'topfive[parquet]' (.npy does without it)"
-        ) from error
+    extras.require("parquet", "Parquet", hint=".npy does without it")
+    import pyarrow as pa
+    from pyarrow import parquet
+
     return pa, parquet

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from topfive.results import Classification, Failure
@@ -18,16 +19,52 @@ UNKNOWN = "I don't know: this is unlike the pictures that the network was calibr
 BETWEEN = "|"  # the labels of a set
 
 
-def as_text(
-    results: Iterable[Result], *, several: bool, coverage: float | None = None, **_: object
-) -> Iterator[str]:
+@dataclass(frozen=True)
+class Wanted:
+    """What the answers tell: `top` classes, and what else was asked for; see `Classifier`."""
+
+    top: int = 5
+    hierarchy: bool = False
+    ancestors: Sequence[str] = ()
+    coverage: float | None = None
+    reject: bool = False
+
+    def columns(self) -> list[str]:
+        """Return the names of the columns that tell the answer in a flat table.
+
+        There are `top` classes side by side, of the hierarchy its most specific statement, of
+        a `coverage` the labels of the set with `BETWEEN` between them, of each ancestor its
+        probability.
+        """
+        best = [f"{field}_{rank}" for rank in range(1, self.top + 1) for field in FIELDS]
+        said = [f"hierarchy_{field}" for field in FIELDS] if self.hierarchy else []
+        sets = [] if self.coverage is None else ["prediction_set"]
+        return [*best, *said, *sets, *["rejected"] * self.reject, *self.ancestors]
+
+    def cells(self, row: Mapping[str, Any]) -> list[str | float | None]:
+        """Return what stands in `columns` for a result's `to_dict`; None is an empty cell."""
+        told = [one[field] for one in row["predictions"][: self.top] for field in FIELDS]
+        # A failure, or a network with fewer classes than were asked for.
+        told += [None] * (self.top * len(FIELDS) - len(told))
+        if self.hierarchy:
+            said = row.get("hierarchy") or [{}]
+            told += [said[-1].get(field) for field in FIELDS]
+        if self.coverage is not None:
+            told.append(BETWEEN.join(one["label"] for one in row.get("prediction_set", ())) or None)
+        if self.reject:
+            told.append(row.get("rejected"))
+        sums = [one["probability"] for one in row.get("ancestors", ())][: len(self.ancestors)]
+        return told + sums + [None] * (len(self.ancestors) - len(sums))
+
+
+def as_text(results: Iterable[Result], wanted: Wanted, *, several: bool) -> Iterator[str]:
     """Yield the tutorial's lines, `1. soccer_ball: 93.43%`; with `several`, a block each.
 
     Where the hierarchy was asked for, its line (`dog 97%, beagle 61%`) stands for them, and
     where a coverage was, the classes of the set; of a rejected picture nothing is claimed.
     Failures are left out: they go to standard error.
     """
-    first = True
+    gap = ""
     for result in results:
         if isinstance(result, Failure):
             continue
@@ -35,8 +72,8 @@ def as_text(
             f"{rank}. {prediction.label}: {prediction.probability:.2%}"
             for rank, prediction in enumerate(result.prediction_set or result.predictions, start=1)
         ]
-        if result.prediction_set is not None and coverage is not None:
-            lines.append(f"such sets hold the truth {100 * coverage:.4g}% of the time")
+        if result.prediction_set is not None and wanted.coverage is not None:
+            lines.append(f"such sets hold the truth {100 * wanted.coverage:.4g}% of the time")
         if result.hierarchy:
             lines = [", ".join(f"{one.label} {one.probability:.0%}" for one in result.hierarchy)]
         lines += [f"{one.label}: {one.probability:.2%}" for one in result.ancestors]
@@ -44,11 +81,11 @@ def as_text(
             lines = [UNKNOWN]
         if several:
             lines.insert(0, printable(result.source))
-        yield ("" if first or not several else "\n") + "\n".join(lines) + "\n"
-        first = False
+        yield gap + "\n".join(lines) + "\n"
+        gap = "\n" if several else ""
 
 
-def as_json(results: Iterable[Result], **_: object) -> Iterator[str]:
+def as_json(results: Iterable[Result], *_: Wanted, **__: bool) -> Iterator[str]:
     """Yield one JSON array with an object for each picture."""
     separator = "[\n"
     for result in results:
@@ -57,59 +94,23 @@ def as_json(results: Iterable[Result], **_: object) -> Iterator[str]:
     yield "[]\n" if separator == "[\n" else "\n]\n"
 
 
-def as_jsonl(results: Iterable[Result], **_: object) -> Iterator[str]:
+def as_jsonl(results: Iterable[Result], *_: Wanted, **__: bool) -> Iterator[str]:
     """Yield one line of JSON for each picture."""
     for result in results:
         yield json.dumps(result.to_dict()) + "\n"
 
 
-def as_csv(results: Iterable[Result], *, several: bool, **asked: Any) -> Iterator[str]:  # noqa: ARG001
-    """Yield a header and one row for each picture; `asked` is what `columns` takes."""
-    yield csv_line(["source", "network", "recipe", *columns(**asked), "error_kind", "error"])
+def as_csv(results: Iterable[Result], wanted: Wanted, **_: bool) -> Iterator[str]:
+    """Yield a header and one row for each picture."""
+    yield csv_line(["source", "network", "recipe", *wanted.columns(), "error_kind", "error"])
     for result in results:
         row: dict[str, Any] = {"predictions": [], **result.to_dict()}
+        before = (row.get(name) for name in ("source", "network", "recipe"))
         error = row.get("error", {})
-        yield csv_line([row["source"], row.get("network"), row.get("recipe"),
-                        *cells(row, **asked), error.get("kind"), error.get("message")])  # fmt: skip
+        yield csv_line([*before, *wanted.cells(row), error.get("kind"), error.get("message")])
 
 
-def columns(
-    top: int, hierarchy: bool, ancestors: Sequence[str],
-    coverage: float | None = None, reject: bool = False,
-) -> list[str]:  # fmt: skip
-    """Return the names of the columns that tell the answer in a flat table.
-
-    There are `top` classes side by side, of the hierarchy its most specific statement, of a
-    `coverage` the labels of the set with `BETWEEN` between them, of each ancestor its
-    probability.
-    """
-    best = [f"{field}_{rank}" for rank in range(1, top + 1) for field in FIELDS]
-    said = [f"hierarchy_{field}" for field in FIELDS] if hierarchy else []
-    judged = ["prediction_set"] * (coverage is not None) + ["rejected"] * reject
-    return [*best, *said, *judged, *ancestors]
-
-
-def cells(
-    row: Mapping[str, Any], top: int, hierarchy: bool, ancestors: Sequence[str],
-    coverage: float | None = None, reject: bool = False,
-) -> list[str | float | None]:  # fmt: skip
-    """Return what stands in `columns` for a result's `to_dict`; None is an empty cell."""
-    told = [one[field] for one in row["predictions"][:top] for field in FIELDS]
-    # A failure, or a network with fewer classes than were asked for.
-    told += [None] * (top * len(FIELDS) - len(told))
-    if hierarchy:
-        said = row.get("hierarchy") or [{}]
-        told += [said[-1].get(field) for field in FIELDS]
-    if coverage is not None:
-        told.append(BETWEEN.join(one["label"] for one in row.get("prediction_set", ())) or None)
-    if reject:
-        told.append(row.get("rejected"))
-    sums = [one["probability"] for one in row.get("ancestors", ())][: len(ancestors)]
-    return told + sums + [None] * (len(ancestors) - len(sums))
-
-
-# Called with `several`, whether there is more than one picture, and with what was asked for:
-# `top`, `hierarchy`, `ancestors`, `coverage`, `reject`.
+# Called with the results, what is wanted of them and `several`, whether there is more than one.
 FORMATS: dict[str, Callable[..., Iterator[str]]] = {
     "text": as_text,
     "json": as_json,

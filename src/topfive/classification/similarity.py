@@ -84,14 +84,9 @@ def nearest(queries: Sequence[Query], blocks: Iterable[Block], count: int = 12) 
         # Row by row, not by BLAS: the same features give the same bits wherever they stand.
         found = np.einsum("ij,kj->ki", normalised(block.features), asked).clip(-1, 1)
         for number, (query, similarities) in enumerate(zip(queries, found, strict=True)):
-            before = [match.similarity for match in best[number]]
-            merged = np.concatenate([np.array(before, np.float32), similarities])
-            best[number] = [
-                best[number][place]
-                if place < len(before)
-                else _match(query, block, place - len(before), merged[place])
-                for place in np.argsort(-merged, kind="stable")[:count]
-            ]
+            first = np.argsort(-similarities, kind="stable")[:count]
+            more = [_match(query, block, row, similarities[row]) for row in first]
+            best[number] = sorted(best[number] + more, key=lambda one: -one.similarity)[:count]
     return [Matches(query.source, tuple(one)) for query, one in zip(queries, best, strict=True)]
 
 
@@ -107,7 +102,7 @@ def as_text(results: Iterable[Result], *, several: bool) -> Iterator[str]:
 
     Failures are left out: they go to standard error.
     """
-    first = True
+    gap = ""
     for result in results:
         if isinstance(result, Failure):
             continue
@@ -118,8 +113,8 @@ def as_text(results: Iterable[Result], *, several: bool) -> Iterator[str]:
         ]
         if several:
             lines.insert(0, printable(result.source))
-        yield ("" if first or not several else "\n") + "".join(f"{line}\n" for line in lines)
-        first = False
+        yield gap + "".join(f"{line}\n" for line in lines)
+        gap = "\n" if several else ""
 
 
 def as_csv(results: Iterable[Result], **_: object) -> Iterator[str]:

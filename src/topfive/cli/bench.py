@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from topfive.cli import options
+from topfive.cli import options, terminal
 from topfive.networks.cards import PRECISIONS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.table import Table
 
     from topfive.evaluation.bench import Configuration, Measurement, Turn
@@ -35,30 +34,23 @@ def listed(kind: Any) -> Callable[..., tuple[Any, ...]]:
 
 
 @click.command()
-@click.option(
-    "-m",
-    "--model",
-    "--network",
-    "names",
-    multiple=True,
-    show_default=options.DEFAULT,
-    metavar="NAME",
-    help="The network; may be repeated.",
-)
+@options.models("A network to measure. May be repeated.")
 @click.option(
     "--precision",
     "precisions",
     multiple=True,
     callback=listed(click.Choice(PRECISIONS)),
+    show_default="f32, and int8 of quantized networks",
     metavar="NAME,...",
-    help=f"Of {', '.join(PRECISIONS)}.  [default: f32, and int8 of networks that were quantised]",
+    help=f"Precisions to measure: {', '.join(PRECISIONS)}.",
 )
 @click.option(
     "--threads",
     multiple=True,
     callback=listed(click.IntRange(1)),
+    show_default="1 and all",
     metavar="N,...",
-    help="How many CPU threads OpenVINO uses.  [default: 1 and all]",
+    help="Numbers of CPU threads to measure with.",
 )
 @click.option(
     "--batch",
@@ -66,69 +58,72 @@ def listed(kind: Any) -> Callable[..., tuple[Any, ...]]:
     multiple=True,
     callback=listed(click.IntRange(1)),
     default=("1,4,16",),
-    show_default=True,
     metavar="N,...",
-    help="How many pictures a call takes.",
+    help="Batch sizes to measure throughput with.",
 )
 @click.option(
     "--seconds",
     default=3.0,
-    show_default=True,
     type=click.FloatRange(0, min_open=True),
-    help="How long each turn of each measurement is.",
+    metavar="N",
+    help="How long each measurement takes.",
 )
 @click.option(
-    "--runs", default=3, show_default=True, type=click.IntRange(1), help="How many turns each has."
+    "--runs",
+    default=3,
+    type=click.IntRange(1),
+    metavar="N",
+    help="How often each measurement is repeated.",
 )
-@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE",
-              help="Other weights, of one network.")  # fmt: skip
-@click.option("--random-weights", is_flag=True, help="Make weights up, which are as fast.")
-@click.option("-f", "--format", default="text", show_default=True,
-              type=click.Choice(("text", "json")))  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
-              help="Draw pictures a second by batch and threads: .svg or .png.")  # fmt: skip
-def bench(
-    names: tuple[str, ...], precisions: tuple[str, ...],
-    threads: tuple[int, ...], batches: tuple[int, ...], seconds: float, runs: int,
-    weights: Path | None, random_weights: bool, format: str, output: Path | None,
-) -> int:  # fmt: skip
-    """Measure how fast networks answer on this machine's CPU.
+@click.option(
+    "--weights",
+    type=options.PATH,
+    metavar="FILE",
+    help="Use the weights in FILE, for a single network.",
+)
+@click.option(
+    "--random-weights", is_flag=True, help="Use random weights. Speed is the same, no download."
+)
+@options.output_format("text", "json")
+@click.option(
+    "-o",
+    "--output",
+    type=options.PATH,
+    metavar="FILE",
+    help="Also plot pictures per second by batch size and threads: .svg or .png.",
+)
+def bench(seconds: float, runs: int, format: str, output: Path | None, **chosen: Any) -> int:
+    """Measure how fast networks run on this machine's CPU.
 
-    Latency is that of one picture at a time. Throughput is with as many calls at a time as
-    OpenVINO wants. Reading pictures is no part of either. Each is compared with a matrix
-    product in the same precision on as many threads, which shows what the machine can do:
-    100 % is as fast as that. Measurements take turns, and medians are shown.
+    Latency is the time for one picture at a time. Throughput is pictures per second, with as
+    many parallel calls as OpenVINO recommends. Neither includes reading pictures.
 
-    Ctrl-C shows what was measured so far.
+    The column % compares both with a matrix product in the same precision and on as many
+    threads: 100 % is as fast as that. Measurements take turns; the tables show medians.
+    Ctrl-C shows the results so far.
+
+    \b
+    Examples:
+      topfive bench
+      topfive bench -m resnet50 --random-weights --precision f32,bf16
     """
-    from topfive.evaluation import arithmetic, bench_plots, bench_subjects
     from topfive.evaluation import bench as library
+    from topfive.evaluation import bench_plots
 
     if output is not None:
         bench_plots.check(output)
-    threads = threads or tuple(dict.fromkeys((1, arithmetic.num_cpus())))
-    library.check_threads(threads)
-    found = bench_subjects.find(names, precisions or None, weights, random_weights)
     turns: list[Turn] = []
     complete = False
     try:
         with progress() as show:
-            show(0, 1, "making the graphs")
-            with bench_subjects.subjects(found, weights) as ready:
-                ways = library.configurations(ready, threads, batches)
-                show(0, runs * len(ways), describe(ways[0]))
-                for place, turn in enumerate(library.measure(ways, seconds, runs), start=1):
-                    turns.append(turn)
-                    following = ways[place % len(ways)]
-                    show(place, runs * len(ways), describe(following))
+            library.bench(**chosen, seconds=seconds, runs=runs, turns=turns, progress=show)
         complete = True
     finally:
         if turns:
             measurements = library.summarise(turns)
             settings = {"seconds": seconds, "runs": runs, "complete": complete}
             if format == "json":
-                told = library.to_dict(measurements, settings)
-                click.echo(json.dumps(told, indent=1))
+                terminal.write_json(library.to_dict(measurements, settings))
             else:
                 print_tables(measurements, settings)
             if output is not None:
@@ -137,7 +132,7 @@ def bench(
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[int, int, str], None]]:
+def progress() -> Iterator[Callable[[int, int, Configuration | None], None]]:
     """Show on a terminal's standard error how many turns are done of how many, and which is
     next; elsewhere how many there are."""
     from rich.console import Console
@@ -147,39 +142,40 @@ def progress() -> Iterator[Callable[[int, int, str], None]]:
     if not console.is_terminal:
         said: list[int] = []
 
-        def say(done: int, total: int, _: str) -> None:
+        def say(done: int, total: int, _: Configuration | None) -> None:
             if done == 1 and not said:
                 said.append(total)
-                print(f"topfive: {total} turns", file=sys.stderr, flush=True)
+                terminal.tell(f"{total} turns")
 
         yield say
         return
     columns = (BarColumn(20), TextColumn("{task.description}"), TimeRemainingColumn(compact=True))
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("")
-        yield lambda done, total, text: bar.update(
-            task, completed=done, total=total, description=text
+        yield lambda done, total, way: bar.update(
+            task, completed=done, total=total, description=describe(way)
         )
 
 
-def describe(way: Configuration) -> str:
-    """Return a configuration in words."""
+def describe(way: Configuration | None) -> str:
+    """Return in words a configuration, or what comes before the first."""
+    if way is None:
+        return "making the graphs"
     subject, threads = way.subject, f"{way.threads} thread{'s' * (way.threads > 1)}"
     return f"{subject.network.name} {subject.precision}, {way.mode}, {threads}, batch {way.batch}"
 
 
 def print_tables(measurements: Sequence[Measurement], settings: dict[str, Any]) -> None:
     """Print the machine, then two tables for each network, within 80 columns."""
-    from rich.console import Console
     from rich.text import Text
 
     from topfive.evaluation import arithmetic
     from topfive.evaluation.bench import MODES
 
-    here, console = arithmetic.machine(), Console(highlight=False)
+    here, console = arithmetic.describe_machine(), terminal.console()
     version = here["openvino"].partition("-")[0]
     turns = f"{settings['runs']} x {settings['seconds']:g} s each, medians"
-    console.print(f"{here['cpu']}, {here['cpus']} CPUs, OpenVINO {version}", markup=False)
+    console.print(f"{here['cpu']}, {here['cpus']} CPUs, OpenVINO {version}")
     console.print(turns if settings["complete"] else f"{turns}, as far as they were measured")
     console.print(f"%: of a matrix product in the same precision and threads, {arithmetic.SIDE}³")
     networks: dict[str, list[Measurement]] = {}
@@ -219,15 +215,10 @@ def _title(subject: Subject) -> str:
 
 def _table(mode: str, measurements: Sequence[Measurement]) -> Table:
     """Return a table of one network's latencies or throughputs."""
-    from rich.table import Table
-
     from topfive.evaluation.bench import LATENCY
 
     own = ("median ms", "p95 ms") if mode == LATENCY else ("batch", "pictures/s", "range")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column(mode)
-    for title in ("threads", *own, "GFLOP/s", "product", "%"):
-        table.add_column(title, justify="right", no_wrap=True)
+    table = terminal.table(mode, "threads", *own, "GFLOP/s", "product", "%", style="dim")
     for one in measurements:
         way = one.configuration
         if mode == LATENCY:
@@ -235,10 +226,8 @@ def _table(mode: str, measurements: Sequence[Measurement]) -> Table:
         else:
             spread = f"{_rate(one.slowest)}-{_rate(one.fastest)}"
             told = [str(way.batch), _rate(one.rate), spread]
-        table.add_row(
-            way.subject.precision, str(way.threads), *told, f"{one.operations / 1e9:.0f}",
-            f"{one.limit / 1e9:.0f}", f"{one.share:.0%}",
-        )  # fmt: skip
+        told += [f"{one.operations / 1e9:.0f}", f"{one.limit / 1e9:.0f}", f"{one.share:.0%}"]
+        table.add_row(way.subject.precision, str(way.threads), *told)
     return table
 
 

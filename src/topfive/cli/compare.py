@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from topfive.cli import options
+from topfive.cli import options, terminal
 from topfive.errors import EngineError, PictureError, UsageError
+from topfive.sources import arguments
+from topfive.system.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,61 +26,45 @@ NARROWEST = 24  # columns of a terminal, for a network's answers
 
 @click.command()
 @click.argument("pictures", nargs=-1, required=True)
-@click.option(
-    "-m",
-    "--model",
-    "--network",
-    "networks",
-    multiple=True,
-    metavar="NAME",
-    help="A network; may be repeated.  [default: all whose weights are here]",
-)
-@click.option(
-    "-k",
-    "--top",
-    default=5,
-    show_default=True,
-    type=click.IntRange(1),
-    help="How many classes each names.",
-)
-@click.option(
-    "-f", "--format", default="text", show_default=True, type=click.Choice(("text", "json"))
-)
+@options.models("A network to compare. May be repeated.", "all whose weights are here")
+@options.top
+@options.output_format("text", "json")
 @click.option(
     "--save",
-    type=click.Path(path_type=Path),
+    type=options.PATH,
     metavar="OUT",
-    help="Write it as a picture: a .png, .jpg or .webp file, or into a folder.",
+    help="Save the comparison as a picture: a .png, .jpg or .webp file, or in a folder.",
 )
-@click.option("--show", is_flag=True, help="Show it as a picture.")
-@click.option("-r", "--recursive", is_flag=True, help="Look into the folders in a folder.")
+@click.option("--show", is_flag=True, help="Show the comparison in a window.")
+@options.recursive
 @options.network
 def compare(
-    pictures: tuple[str, ...], networks: tuple[str, ...], top: int, format: str,
-    save: Path | None, show: bool, recursive: bool, **chosen: Any,
-) -> int:  # fmt: skip
-    """Show the answers of several networks to the same pictures side by side.
+    pictures: tuple[str, ...], format: str, save: Path | None, show: bool, **chosen: Any
+) -> int:
+    """Show the answers of several networks side by side.
 
-    PICTURES are files, folders, patterns, http(s) addresses, or - for standard input.
+    PICTURES are files, folders, glob patterns, http(s) addresses, or - for standard input.
 
-    Each network has a process of its own, which says how long an answer takes (the median,
-    without reading the picture) and how much memory that process takes at most. A network
-    agrees where its first answer is that of most.
+    Each network runs in its own process. For each the table shows the median time for a
+    picture, without reading it, and the peak memory of the process. A network agrees if its
+    best class is that of most networks.
+
+    \b
+    Examples:
+      topfive compare photo.jpg
+      topfive compare photos/ -m resnet50 -m vgg16 --save comparison.png
     """
     from topfive.evaluation import compare as comparisons
-    from topfive.sources import arguments
-    from topfive.system.text import printable
 
-    found = list(arguments.read(pictures, recursive))
+    found = list(arguments.read(pictures, chosen.pop("recursive")))
     if save is not None:
         check_target(save, [source.name for source in found])
     with progress() as say:
-        compared = comparisons.compare(found, networks, top, progress=say, **chosen)
+        compared = comparisons.compare(found, progress=say, **chosen)
     for failure in compared.failures:
-        line = f"topfive: {printable(failure.source)}: {printable(failure.message)}"
-        print(line, file=sys.stderr, flush=True)
+        terminal.tell(f"{failure.source}: {failure.message}")
     if format == "json":
-        click.echo(json.dumps(compared.to_dict(), indent=1))
+        terminal.write_json(compared.to_dict())
     elif compared.pictures:
         print_text(compared)
     failed = bool(compared.failures)
@@ -112,13 +96,13 @@ def draw(compared: SideBySide, save: Path | None, show: bool) -> bool:
         try:
             annotate.save(drawn, "comparison", save, set())
         except PictureError as error:
-            print(f"topfive: {error}", file=sys.stderr)
+            terminal.tell(str(error))
             saved = False
     if show:
         try:
             window.show(drawn, "topfive compare")
         except EngineError as error:
-            print(f"topfive: {error}", file=sys.stderr)
+            terminal.tell(str(error))
     return saved
 
 
@@ -137,12 +121,9 @@ def progress() -> Iterator[Callable[[str], None]]:
 
 def print_text(compared: SideBySide) -> None:
     """Print the networks' answers to each picture, then what each network takes."""
-    from rich.console import Console
     from rich.text import Text
 
-    from topfive.system.text import printable
-
-    console, names = Console(highlight=False), [one.name for one in compared.contenders]
+    console, names = terminal.console(), [one.name for one in compared.contenders]
     for picture in compared.pictures:
         console.print(Text(f"{printable(picture.source)}: {picture.verdict}", "bold"))
         console.print(_answers(console, names, picture))
@@ -184,12 +165,8 @@ def _answers(console: Console, names: list[str], picture: Compared) -> Table:
 
 def _costs(compared: SideBySide) -> Table:
     """Return the table of what each network takes."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("network")
-    for title in ("agrees", "ms", "memory MB", "weights MB", "compiled MB"):
-        table.add_column(title, justify="right")
+    titles = ("agrees", "ms", "memory MB", "weights MB", "compiled MB")
+    table = terminal.table("network", *titles, style="dim")
     for one in compared.contenders:
         table.add_row(
             one.name,

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import click
+
+from topfive.cli import options, terminal
 
 COLUMN = 19
 SIGNS = {True: "ok", False: "FAILED", None: "-"}
 
 
 @click.command()
-@click.option(
-    "-f", "--format", default="text", show_default=True, type=click.Choice(("text", "json"))
-)
+@options.output_format("text", "json")
 def doctor(format: str) -> int:
-    """Say what is installed and what works.
+    """Check what is installed and whether it works.
 
-    Ends with a self-test and a verdict: on each device of OpenVINO and each installed backend,
-    the network that comes along has to give the answers that are stored with the package. The
-    exit status is 3 if something that is needed does not work.
+    Runs a self-test on each OpenVINO device and each installed backend: the built-in network
+    must give the answers stored with the package. The last line says whether topfive works.
+    The exit status is 3 if something necessary does not work.
+
+    \b
+    Example:
+      topfive doctor
     """
     from topfive.cli.doctor_checks import examine
 
@@ -30,5 +33,5 @@ def doctor(format: str) -> int:
         if format == "text":
             click.echo(f"{SIGNS[finding.works]:<7}{finding.subject:<{COLUMN}}{finding.text}")
     if format == "json":
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
+        terminal.write_json([asdict(finding) for finding in findings])
     return 3 if any(finding.works is False for finding in findings) else 0

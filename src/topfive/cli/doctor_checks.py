@@ -17,13 +17,12 @@ from topfive.networks import records, weights
 from topfive.networks.cards import PackagedFile
 from topfive.networks.find import find_network
 from topfive.networks.published import DEFAULT_NETWORK, NETWORKS
+from topfive.system import extras
 from topfive.system.processes import run_module
 from topfive.version import __version__
 
 DEFAULT_DEVICE = f"openvino {blobs.DEFAULT_DEVICE}"
 NEEDED = ("keras", "openvino", "numpy", "scipy", "pillow")
-EXTRAS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch", "pi-heif": "heic",
-          "scikit-learn": "teach", "pydicom": "dicom"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -88,10 +87,14 @@ def _packages() -> Iterator[Finding]:
     for name in NEEDED:
         version = _version(name)
         yield Finding(name, version is not None, version or "missing: pip install topfive")
-    for name, extra in EXTRAS.items():
-        version = _version(name)
-        hint = f"not installed: pip install 'topfive[{extra}]'"
-        yield Finding(name, True if version else None, version or hint)
+    for extra, packages in extras.EXTRAS.items():
+        if extra != "lite":  # which is told with its weights
+            lacking = extras.missing(extra)
+            here = [f"{name} {_version(name)}" for name in packages if name not in lacking]
+            if lacking:
+                what = f"without {' and '.join(lacking)}" if here else "not installed"
+                here.append(f"{what}: {extras.install(extra)}")
+            yield Finding(f"extra {extra}", None if lacking else True, ", ".join(here))
 
 
 def _weights_in_packages() -> Iterator[Finding]:

@@ -2,111 +2,68 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from topfive.cli import options
-from topfive.networks.cards import PRECISIONS, RECIPES
+from topfive.cli import options, terminal
 from topfive.system.processes import return_memory
 
 if TYPE_CHECKING:
     from topfive.classification.classifier import Classifier
-    from topfive.evaluation.evaluate import EvaluationListener
     from topfive.evaluation.evaluations import Comparison
     from topfive.evaluation.ground_truth import GroundTruth
-    from topfive.results import Failure
 
-FORMATS = ("text", "json", "markdown")
 SHOWN = 5  # names of files
 
 
 @click.command()
 @click.argument("folder", metavar="DIR")
-@click.option(
-    "-m",
-    "--model",
-    "--network",
-    "models",
-    multiple=True,
-    show_default=options.DEFAULT,
-    metavar="NAME",
-    help="A network; may be repeated, as --precision and --recipe may: all combinations are "
-    "measured, one after the other.",
+@options.models(
+    "A network to measure. --model, --precision and --recipe may be repeated; all combinations "
+    "are measured."
 )
 @options.truth
+@click.option("--restrict", is_flag=True, help="Only allow the classes in DIR as answers.")
+@options.output_format("text", "json", "markdown")
+@click.option("--per-class", is_flag=True, help="Show all classes, not only the weakest.")
 @click.option(
-    "--restrict", is_flag=True, help="Let the networks choose among the classes in DIR alone."
-)
-@click.option("-f", "--format", default="text", show_default=True, type=click.Choice(FORMATS))
-@click.option("--per-class", is_flag=True, help="Show every class, not the weakest alone.")
-@click.option(
-    "--report",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write a report, too: .html, .md or .json.",
+    "--report", type=options.PATH, metavar="FILE", help="Also write a report: .html, .md or .json."
 )
 @click.option(
     "--review",
     type=click.IntRange(1),
     metavar="N",
-    help="Draw the N pictures that the networks disagree on most, or one is most wrong about.",
+    help="Also save the N pictures most worth a look: those on which the networks disagree, or "
+    "the most confident errors of a single one.",
 )
 @click.option(
     "--review-to",
     default="review.jpg",
-    show_default=True,
-    type=click.Path(path_type=Path),
+    type=options.PATH,
     metavar="FILE",
-    help="Where --review draws to.",
+    help="The file that --review writes.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
-@click.option(
-    "--recipe",
-    "recipes",
-    multiple=True,
-    default=("default",),
-    show_default=True,
-    type=click.Choice(RECIPES),
-    help="How a photograph becomes the network's square: the most accurate known way, or "
-    "Keras's load_img.",
-)
-@click.option(
-    "--precision",
-    "precisions",
-    multiple=True,
-    default=("f32",),
-    show_default=True,
-    type=click.Choice(PRECISIONS),
-    help="Compute in fewer bits, where the device has them; int8 needs `topfive quantize`.",
-)
-@options.some_of_network(
-    "fit",
-    "filter",
-    "window",
-    "weights",
-    "backend",
-    "device",
-    "threads",
-    "max_pixels",
-    "offline",
-)
-def evaluate(
-    folder: str, models: tuple[str, ...], precisions: tuple[str, ...], recipes: tuple[str, ...],
-    format: str, per_class: bool, report: Path | None, review: int | None,
-    review_to: Path, quiet: bool, **chosen: Any,
-) -> int:  # fmt: skip
-    """Measure how good networks are on pictures whose classes are known.
+@options.quiet
+@options.recipes
+@options.precisions
+@options.all_of_network_but("recipe", "precision")
+def evaluate(folder: str, format: str, per_class: bool, quiet: bool, **chosen: Any) -> int:
+    """Measure accuracy on pictures whose classes are known.
 
-    DIR holds folders named by WordNet id, index or label; or pictures whose names begin with
-    a WordNet id; or pictures that --truth names. It may be an archive or a bucket.
+    DIR is a folder, an archive or a bucket. It holds a folder for each class, named by WordNet
+    id, index or label; or pictures whose names begin with a WordNet id; or pictures whose
+    classes are in the --truth file.
+
+    \b
+    Examples:
+      topfive evaluate photos/
+      topfive evaluate photos/ -m vgg16 -m resnet50 --report report.html
     """
     from topfive.evaluation import evaluate as evaluating
 
+    report, review, review_to = (chosen.pop(one) for one in ("report", "review", "review_to"))
     if review is not None:
         check_review(review_to, folder)
     if report is not None:
@@ -114,10 +71,8 @@ def evaluate(
 
         reports.check(report)
     return_memory()
-    with terminal(quiet) as listener:
-        comparison = evaluating.evaluate(
-            folder, models, precisions=precisions, recipes=recipes, listener=listener, **chosen
-        )
+    with listener(quiet) as shown:
+        comparison = evaluating.evaluate(folder, listener=shown, **chosen)
     try:
         if report is not None:
             reports.write(comparison, report, max_pixels=chosen["max_pixels"])
@@ -146,10 +101,10 @@ def write_review(comparison: Comparison, number: int, file: Path, max_pixels: in
     from topfive.pictures import annotate
 
     first, *others = comparison.evaluations
-    if comparison.disagreements if others else review.worst(first, 1):
+    if comparison.disagreements if others else first.find_worst(1):
         annotate.save(review.review(comparison, number, max_pixels), "", file, set())
     else:
-        print(f"topfive: nothing to review, {file} is not drawn", file=sys.stderr)
+        terminal.tell(f"nothing to review, {file} is not drawn")
 
 
 def say(comparison: Comparison, format: str, per_class: bool) -> None:
@@ -159,48 +114,27 @@ def say(comparison: Comparison, format: str, per_class: bool) -> None:
 
         show(comparison, per_class)
         return
-    from topfive.cli.classify import write
     from topfive.evaluation import report as reports
 
     for piece in reports.FORMATS[format](comparison):
-        write(piece)
+        terminal.write(piece)
 
 
-@contextmanager
-def terminal(quiet: bool) -> Iterator[EvaluationListener]:
-    """Give what shows on standard error how an evaluation goes on: what is left out, a bar
+def listener(quiet: bool) -> Any:
+    """Return what shows on standard error how an evaluation goes on: what is left out, a bar
     for each network, each failure once."""
-    from topfive.evaluation import evaluate as evaluating
-    from topfive.system.progress import show_pictures
-    from topfive.system.text import printable
+    from topfive.evaluation.evaluate import EvaluationListener
 
-    def tell(text: str) -> None:
-        print(f"topfive: {printable(text)}", file=sys.stderr, flush=True)
-
-    class Terminal(evaluating.EvaluationListener):
+    class Shown(terminal.Terminal, EvaluationListener):
         def found(self, truth: GroundTruth) -> None:
-            self.total, names = len(truth), truth.unlabelled
-            self.said: set[Failure] = set()
-            if names:
+            if names := truth.unlabelled:
                 more = ", …" if len(names) > SHOWN else ""
-                tell(f"without a class, left out: {len(names):,} files: "
-                     f"{', '.join(names[:SHOWN])}{more}")  # fmt: skip
+                shown = f"{', '.join(names[:SHOWN])}{more}"
+                terminal.tell(f"without a class, left out: {len(names):,} files: {shown}")
 
-        def begin(self, classifier: Classifier) -> None:
-            bar.close()  # that of the network before
+        def ready(self, classifier: Classifier) -> None:
             if not quiet:
-                tell(f"{classifier.network.name}, {classifier.precision}, {classifier.recipe}")
-            self.shown = bar.enter_context(show_pictures(lambda: self.total, quiet))
-            self.shown.begin(0)
+                network = classifier.network.name
+                terminal.tell(f"{network}, {classifier.precision}, {classifier.recipe}")
 
-        def add(self, source: str, failure: Failure | None) -> None:
-            self.shown.step(failure is not None)
-            if failure is not None and failure not in self.said:
-                self.said.add(failure)
-                tell(f"{source}: {failure.message}")
-
-        def warn(self, text: str) -> None:
-            tell(text)
-
-    with ExitStack() as bar:
-        yield Terminal()
+    return Shown(quiet)

@@ -6,19 +6,15 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from topfive.cli import terminal
 from topfive.system.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from topfive.evaluation.evaluations import (
-        ClassResult,
-        Comparison,
-        Evaluation,
-        Judgement,
-        Measure,
-    )
+    from topfive.evaluation.evaluations import Comparison, Evaluation, Judgement
+    from topfive.evaluation.metrics import ClassResult, Measure
     from topfive.networks.labels import Label
 
 SHOWN = 5  # pictures, confusions and classes
@@ -27,13 +23,10 @@ SHOWN = 5  # pictures, confusions and classes
 def show(comparison: Comparison, per_class: bool) -> None:
     """Print what was measured: accuracy beside what was published, the weakest classes or all,
     what is taken for what, which network is the better, the pictures to look at."""
-    from rich.console import Console
-
     from topfive.evaluation.report_tables import headline, remarks, verdict, with_interval
-    from topfive.evaluation.review import worst
 
-    console = Console(highlight=False, markup=False, emoji=False)
-    titled = list(zip(comparison.titles, comparison.evaluations, strict=True))
+    console = terminal.console()
+    titled = comparison.titled
     labels = comparison.evaluations[0].labels
     console.print(f"{printable(comparison.source)}: {printable(headline(comparison))}\n")
     console.print(_accuracy(comparison))
@@ -66,7 +59,7 @@ def show(comparison: Comparison, per_class: bool) -> None:
         console.print(f"\nthe answers differ for {len(comparison.disagreements):,} pictures:")
     for differing in comparison.disagreements[:SHOWN]:
         _show_picture(console, labels, differing.judgements)
-    errors = worst(titled[0][1], SHOWN) if len(titled) == 1 else []
+    errors = titled[0][1].find_worst(SHOWN) if len(titled) == 1 else []
     if errors:
         console.print("\nthe most confident errors:")
     for judgement in errors:
@@ -83,19 +76,17 @@ def _show_picture(
 
 
 def _accuracy(comparison: Comparison) -> Table:
-    table = _table("top-1", "95 %", "top-5", "95 %", "ECE", "per s", "MB")
+    table = terminal.table("", "top-1", "95 %", "top-5", "95 %", "ECE", "per s", "MB")
     for name, group in groupby(comparison.evaluations, key=lambda one: one.name):
         table.add_row(name)
         for one in group:
+            measured = [*_figures(one.top1), *_figures(one.top5)]
             error = f"{one.calibration_error:.3f}" if one.judgements else "-"
-            table.add_row(
-                f"  {one.recipe}", _percent(one.top1), _interval(one.top1), _percent(one.top5),
-                _interval(one.top5), error, f"{one.pictures_per_second:,.1f}",
-                f"{one.memory / 1e6:,.0f}",
-            )  # fmt: skip
-        published = ["-" if value is None else f"{value:.1f}"
-                     for value in (one.network.top1, one.network.top5)]  # fmt: skip
-        table.add_row("  published", published[0], "", published[1])
+            costs = f"{one.pictures_per_second:,.1f}", f"{one.memory / 1e6:,.0f}"
+            table.add_row(f"  {one.recipe}", *measured, error, *costs)
+        published = (one.network.top1, one.network.top5)
+        top1, top5 = ("-" if value is None else f"{value:.1f}" for value in published)
+        table.add_row("  published", top1, "", top5)
     return table
 
 
@@ -105,28 +96,16 @@ def _weakest(evaluation: Evaluation) -> list[ClassResult]:
 
 
 def _classes(classes: Iterable[ClassResult]) -> Table:
-    table = _table("", "pictures", "top-1", "95 %", "top-5")
+    table = terminal.table("", "", "pictures", "top-1", "95 %", "top-5")
     table.columns[1].justify = "left"
     for one in classes:
-        table.add_row(
-            f"  {one.wnid}", one.label, f"{one.top1.of:,}", _percent(one.top1),
-            _interval(one.top1), _percent(one.top5),
-        )  # fmt: skip
+        top5, _ = _figures(one.top5)
+        table.add_row(f"  {one.wnid}", one.label, f"{one.top1.of:,}", *_figures(one.top1), top5)
     return table
 
 
-def _table(*titles: str) -> Table:
-    from rich.table import Table
-
-    table = Table("", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
-    for title in titles:
-        table.add_column(title, justify="right")
-    return table
-
-
-def _percent(measure: Measure) -> str:
-    return f"{100 * measure.value:.1f}" if measure.of else "-"
-
-
-def _interval(measure: Measure) -> str:
-    return f"{100 * measure.low:.1f}-{100 * measure.high:.1f}" if measure.of else ""
+def _figures(measure: Measure) -> tuple[str, str]:
+    """Return a share and its interval in percent."""
+    if not measure.of:
+        return "-", ""
+    return f"{100 * measure.value:.1f}", f"{100 * measure.low:.1f}-{100 * measure.high:.1f}"

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from topfive.cli import options, terminal
+from topfive.engines import blobs
+from topfive.networks import records, weights
+from topfive.networks.find import find_network
+from topfive.networks.published import NETWORKS
+from topfive.networks.taught_folders import read_card
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,24 +26,23 @@ HERE = {"downloaded": "file", "compiled": "compiled"}
 
 @click.command()
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option(
-    "-f", "--format", default="text", show_default=True, type=click.Choice(("text", "json"))
-)
+@options.output_format("text", "json")
 def networks(names: tuple[str, ...], format: str) -> int:
-    """List the networks, what is published of them, and what is here.
+    """List the networks and which are ready to use.
 
-    Those that answer without a download come first.
+    Networks that need no download come first. Give a NAME to see one network, or the folder of
+    your own network to see how it was made.
 
-    NAME is one of them, or the folder of a taught one, of which it shows how it was made.
+    top-1 and top-5 are the published accuracies on ImageNet's validation set, in percent. M is
+    millions of parameters. layers counts those with weights on the longest path. here says
+    "file" if the weights are on this machine, and "compiled" if the network starts fast. What
+    `topfive quantize` and `topfive calibrate` measured is below the table.
 
-    Top-1 and top-5 are the published accuracies on ImageNet's validation pictures, in
-    percent; M is the parameters in millions; layers are those with weights on the longest
-    path. "here" says "file" where the weights are on this machine, and "compiled" where the
-    next start is fast. Below stands what `topfive quantize` and `topfive calibrate` measured.
+    \b
+    Examples:
+      topfive networks
+      topfive networks resnet50 --format json
     """
-    from topfive.networks.find import find_network
-    from topfive.networks.published import NETWORKS
-
     chosen = tuple(dict.fromkeys(map(find_network, names))) or tuple(
         sorted(NETWORKS.values(), key=lambda card: not _here(card)["downloaded"])
     )
@@ -45,13 +50,11 @@ def networks(names: tuple[str, ...], format: str) -> int:
     taught = [card for card in chosen if card.taught]
     if format == "json":
         cards = [{**asdict(card), **_here(card), **_record(card), **_made(card)} for card in chosen]
-        click.echo(json.dumps(cards, indent=1))
+        terminal.write_json(cards)
         return 0
-    from rich.console import Console
-
     from topfive.cli.networks_text import describe
 
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = terminal.console()
     if published:
         console.print(_table(published))
     for number, card in enumerate(taught):
@@ -72,11 +75,9 @@ def networks(names: tuple[str, ...], format: str) -> int:
 
 def _table(cards: Sequence[Network]) -> Table:
     """Return the published networks as a table."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for title in ("network", "top-1", "top-5", "M", "layers", "MB", "year", "arXiv", "here"):
-        table.add_column(title, justify="left" if title in ("network", "here") else "right")
+    titles = ("network", "top-1", "top-5", "M", "layers", "MB", "year", "arXiv", "here")
+    table = terminal.table(*titles, gap=1, style="bold")
+    table.columns[-1].justify = "left"
     for card in cards:
         table.add_row(
             card.name,
@@ -94,8 +95,6 @@ def _table(cards: Sequence[Network]) -> Table:
 
 def _record(network: Network) -> dict[str, dict[str, Any]]:
     """Return what was measured of a network with its own weights."""
-    from topfive.networks import records, weights
-
     record = records.read(network.name, weights.fingerprint(network) or "")
     return {section: record.get(section, {}) for section in ("precisions", "calibrations")}
 
@@ -120,9 +119,6 @@ def _share(measure: dict[str, Any]) -> str:
 
 
 def _here(network: Network) -> dict[str, bool]:
-    from topfive.engines import blobs
-    from topfive.networks import weights
-
     checksum = weights.checksum(network)
     compiled = checksum is not None and blobs.is_current(
         blobs.identity(network, checksum, blobs.Target())
@@ -136,11 +132,9 @@ def _where(network: Network) -> str:
 
 def _made(network: Network) -> dict[str, Any]:
     """Return how a network was made, by its card; nothing of a published one."""
-    from topfive.networks.taught_folders import read_card
-
     if network.taught is None:
         return {}
-    return {"made": read_card(Path(network.taught.folder)).get("made")}
+    return {"made": read_card(Path(network.taught.folder)).made}
 
 
 def _percent(accuracy: float | None) -> str:

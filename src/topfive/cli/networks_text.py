@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from topfive.system.text import printable
+
 if TYPE_CHECKING:
     from topfive.networks.cards import Network
 
@@ -66,7 +68,5 @@ def _told(value: object) -> str:
 
 
 def _line(text: str) -> str:
-    from topfive.system.text import printable
-
     shown = printable(text)
     return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from topfive.cli import options
-from topfive.cli.classify import FORMATS, write
+from topfive.classification import outputs
+from topfive.cli import options, terminal
 from topfive.errors import PictureError
+from topfive.results import Failure
+from topfive.sources import arguments
 from topfive.system.processes import return_memory
+from topfive.system.progress import show_pictures
 
 if TYPE_CHECKING:
     from topfive.classification.feature_cache import Features
@@ -35,49 +37,49 @@ TOGETHER = 32  # pictures that are asked about in one pass over the others
     "place",
     required=True,
     metavar="FILE",
-    help="Where to look: a .parquet or .npy file that `topfive features` made; or a folder, an "
+    help="Where to search: a .parquet or .npy file from `topfive features`; or a folder, an "
     "archive or a bucket of pictures, whose features are computed once.",
 )
 @click.option(
     "-k",
     "--count",
     default=12,
-    show_default=True,
     type=click.IntRange(1),
-    help="How many pictures to name.",
+    metavar="N",
+    help="Show the N most similar pictures.",
 )
-@click.option("-f", "--format", default="text", show_default=True, type=click.Choice(FORMATS))
+@options.output_format(*outputs.FORMATS)
 @click.option(
     "--save",
-    type=click.Path(path_type=Path),
+    type=options.PATH,
     metavar="OUT",
-    help="Draw the pictures that were found: a .jpg, .png or .webp file, or a folder for several.",
+    help="Save the pictures that were found as one: a .jpg, .png or .webp file, or a folder for "
+    "several.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+@options.quiet
 @options.model
-@options.some_of_network(
-    "recipe", "fit", "filter", "window", "weights", "precision", "device", "threads",
-    "max_pixels", "offline",
-)  # fmt: skip
+@options.all_of_network_but("backend")
 @click.pass_context
-def similar(
-    context: click.Context, /, pictures: tuple[str, ...], place: str, count: int, format: str,
-    save: Path | None, quiet: bool, **chosen: Any,
-) -> int:  # fmt: skip
-    """Find the pictures that are most like others.
+def similar(context: click.Context, /, pictures: tuple[str, ...], place: str, **chosen: Any) -> int:
+    """Find the pictures that look most like others.
 
-    PICTURES are files, folders, patterns, http(s) addresses, or - for standard input. A FILE
-    says by which network, recipe and precision it was made; these are used.
+    PICTURES are files, folders, glob patterns, http(s) addresses, or - for standard input. If
+    FILE is from `topfive features`, its network, recipe and precision are used.
+
+    \b
+    Examples:
+      topfive similar photo.jpg --in photos/
+      topfive similar photo.jpg --in photos.parquet --save found.jpg
     """
     from topfive.classification import feature_files, similarity
     from topfive.classification.classifier import Classifier
     from topfive.classification.feature_cache import open_features
     from topfive.pictures import annotate
-    from topfive.sources import arguments
 
     found = arguments.read(pictures)
     first = list(islice(found, 2))
     several = len(first) > 1
+    format, save, count, quiet = (chosen.pop(name) for name in ("format", "save", "count", "quiet"))
     if save is not None:
         annotate.check_target(save, several)
     return_memory()
@@ -91,34 +93,33 @@ def similar(
         classifier = feature_files.find_classifier(Path(place), **chosen)
     else:
         classifier = Classifier(**chosen, throughput=True)
-    with open_features(classifier) as known:
-        asked = Asked(known, place, made, count, save, quiet)
+    with open_features(classifier) as known, terminal.Terminal(quiet) as listener:
+        asked = Asked(known, place, made, count, save, listener)
         results = asked.results(chain(first, found))
         for piece in similarity.FORMATS[format](results, several=several):
-            write(piece)
-    return 1 if asked.failed else 0
+            terminal.write(piece)
+    return 1 if listener.failed else 0
 
 
+@dataclass(frozen=True)
 class Asked:
-    """Pictures that are asked about, and where to look for others like them; what is in the
-    way of one is said on standard error."""
+    """Pictures that are asked about, and where to look for others like them: a file that was
+    `made` of features, or pictures."""
 
-    def __init__(
-        self, known: Features, place: str, made: bool, count: int, save: Path | None, quiet: bool
-    ) -> None:
-        self.known, self.count, self.save, self.quiet = known, count, save, quiet
-        self.place, self.made = place, made
-        self.taken: set[Path] = set()
-        self.said: set[str] = set()
-        self.failed = False
+    known: Features
+    place: str
+    made: bool
+    count: int
+    save: Path | None
+    listener: terminal.Terminal
+    taken: set[Path] = field(default_factory=set)
 
     def results(self, found: Iterable[Source]) -> Iterator[Result]:
         """Yield the result for each source, in their order."""
         from topfive.classification.similarity import Query
-        from topfive.results import Failure
 
         # Drawing needs the content a second time, which a pipe or a server may not give.
-        held = (_with_content(source) if self.save else source for source in found)
+        held = (source.hold() if self.save else source for source in found)
         responses = self.known.responses(held)
         while some := list(islice(responses, TOGETHER)):
             queries = [
@@ -129,7 +130,7 @@ class Asked:
             matches = iter(self.matches(queries) if queries else ())
             for source, response in some:
                 if isinstance(response.values, Failure):
-                    self.fail(source.name, response.values.message)
+                    self.listener.fail(source.name, response.values.message)
                     yield response.values
                 else:
                     one = next(matches)
@@ -146,20 +147,17 @@ class Asked:
     def blocks(self, size: int) -> Iterator[Block]:
         """Yield all that may be like a picture with `size` features."""
         from topfive.classification import feature_files
-        from topfive.results import Failure
-        from topfive.sources import arguments
-        from topfive.system.progress import show_pictures
 
         if self.made:
             yield from feature_files.read(Path(self.place))
             return
-        with show_pictures(lambda: None, self.quiet) as shown:
+        with show_pictures(lambda: None, self.listener.quiet) as shown:
 
             def responses() -> Iterator[tuple[Source, Response]]:
                 found = arguments.read([self.place], recursive=True, unpack=True)
                 for source, response in self.known.responses(found):
                     if isinstance(response.values, Failure):
-                        self.fail(source.name, response.values.message)
+                        self.listener.fail(source.name, response.values.message)
                     shown.step(isinstance(response.values, Failure))
                     yield source, response
 
@@ -176,21 +174,4 @@ class Asked:
             sheet = similarity.sheet(classifier.decode(source), found, classifier.max_pixels)
             annotate.save(sheet, source.name, target, self.taken)
         except PictureError as error:
-            self.fail(source.name, str(error))
-
-    def fail(self, name: str, message: str) -> None:
-        """Say what is in the way of a picture, once."""
-        from topfive.system.text import printable
-
-        self.failed = True
-        line = f"topfive: {printable(name)}: {printable(message)}"
-        if line not in self.said:
-            self.said.add(line)
-            print(line, file=sys.stderr, flush=True)
-
-
-def _with_content(source: Source) -> Source:
-    try:
-        return replace(source, content=source.read())
-    except PictureError as error:
-        return replace(source, content=error)
+            self.listener.fail(source.name, str(error))

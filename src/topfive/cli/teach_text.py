@@ -1,10 +1,11 @@
-"""What `topfive teach` says of a network that it taught, in 80 columns."""
+"""What `topfive teach` says of a network that it taught, extended or corrected, in 80 columns."""
 
 from __future__ import annotations
 
 import shlex
 from typing import TYPE_CHECKING
 
+from topfive.cli import terminal
 from topfive.evaluation.metrics import share_text
 from topfive.system.text import WIDTH, listing, printable, wrap
 from topfive.teaching.correction_results import Changed, Corrected, History
@@ -23,9 +24,7 @@ DID = {"add": "added", "forget": "forgotten", "undo": "taken back"}
 
 def describe(result: Teaching) -> str:
     """Return how good the network is, how long that took, and how it is used."""
-    from rich.console import Console
-
-    console = Console(width=WIDTH, highlight=False, markup=False, emoji=False)
+    console = terminal.console(width=WIDTH)
     accuracy, seconds = result.accuracy, result.seconds
     place = printable(result.folder)
     with console.capture() as captured:
@@ -64,18 +63,13 @@ def describe(result: Teaching) -> str:
 
 def _classes(accuracy: Accuracy) -> Table:
     """Return the classes, or the least accurate ones."""
-    from rich.table import Table
-
     shown = accuracy.classes
     title = "class"
     if len(shown) > SHOWN:
         title = f"{SHOWN} least accurate classes"
         measured = [one for one in shown if one.accuracy.of]
         shown = tuple(sorted(measured, key=lambda one: one.accuracy.value)[:SHOWN])
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
-    table.add_column(title, overflow="fold")
-    for name in ("taught", "right", "of", ""):
-        table.add_column(name, justify="right")
+    table = terminal.table(title, "taught", "right", "of", "")
     for one in shown:
         found = one.accuracy
         percent = f"{100 * found.value:.0f} %" if found.of else ""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
 
-from topfive.cli import options
-from topfive.cli.classify import write
+from topfive.cli import options, terminal
+from topfive.networks.cards import KERAS_BACKENDS
 from topfive.system.processes import return_memory
 from topfive.training.options import (
     ALL,
@@ -20,14 +19,11 @@ from topfive.training.options import (
     LEARNING_RATES,
     MIXED,
     OPTIMIZERS,
+    PATIENCE,
+    SPLIT,
     WEIGHT_DECAYS,
     Options,
 )
-
-# Of `tuning`, which is not imported for a help page; a test compares them.
-BACKENDS = ("tensorflow", "jax", "torch")
-SPLIT = 0.2
-PATIENCE = 5
 
 
 def blocks(value: object) -> int | str:
@@ -38,184 +34,206 @@ def blocks(value: object) -> int | str:
     return ALL if text == ALL else int(text)
 
 
-def defaults(values: dict[str, float]) -> str:
+def by_optimizer(values: dict[str, float]) -> str:
     """Return what a help page says of a default that depends on the optimizer."""
     return f"[default: {', '.join(f'{value:g} for {name}' for name, value in values.items())}]"
 
 
+def epochs(text: str, default: int, least: int = 0) -> options.Option:
+    """Return the option that says how long to train."""
+    told = f"{text}  [default: {default}]"
+    return click.option("--epochs", type=click.IntRange(least), metavar="N", help=told)
+
+
+def learning_rate(text: str, defaults: dict[str, float]) -> options.Option:
+    """Return the option that says how fast to learn."""
+    rate, told = click.FloatRange(0, min_open=True), f"{text}  {by_optimizer(defaults)}"
+    return click.option("--learning-rate", type=rate, metavar="RATE", help=told)
+
+
+def patience(default: int | str) -> options.Option:
+    """Return the option that says when to stop early."""
+    told = f"Stop after N epochs without an improvement.  [default: {default}]"
+    return click.option("--patience", type=click.IntRange(1), metavar="N", help=told)
+
+
+_PLACES = (
+    click.argument("folder", metavar="DIR"),
+    click.option(
+        "-o",
+        "--output",
+        "out",
+        required=True,
+        type=options.PATH,
+        metavar="OUT",
+        help="The folder for the new network.",
+    ),
+    options.model,
+    click.option(
+        "--backend",
+        default=KERAS_BACKENDS[0],
+        type=click.Choice(KERAS_BACKENDS),
+        help="The Keras backend to train with.",
+    ),
+    click.option(
+        "--validation",
+        type=options.PATH,
+        metavar="DIR",
+        help="Hold out the pictures in another folder like DIR.",
+    ),
+    click.option(
+        "--split",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        metavar="SHARE",
+        help=f"Hold out this share of each class in DIR.  [default: {SPLIT}]",
+    ),
+)
+_STEPS = (
+    click.option(
+        "--batch", default=Options.batch, type=click.IntRange(1), metavar="N", help="Batch size."
+    ),
+    click.option(
+        "--optimizer",
+        default=OPTIMIZERS[0],
+        type=click.Choice(OPTIMIZERS),
+        help="AdamW, or SGD with Nesterov momentum 0.9.",
+    ),
+)
+_REGULARISATION = (
+    click.option(
+        "--warmup",
+        default=Options.warmup,
+        type=click.FloatRange(0, 1),
+        metavar="SHARE",
+        help="The share of steps in which the learning rate rises to its peak.",
+    ),
+    click.option(
+        "--weight-decay",
+        type=click.FloatRange(0, 1),
+        metavar="SHARE",
+        help=f"Weight decay per step, times the learning rate.  {by_optimizer(WEIGHT_DECAYS)}",
+    ),
+    click.option(
+        "--label-smoothing",
+        default=Options.label_smoothing,
+        type=click.FloatRange(0, 0.99),
+        metavar="SHARE",
+        help="How much of the target probability is spread over all classes.",
+    ),
+)
+_RUN = (
+    click.option(
+        "--augment",
+        default=Options.augment,
+        type=click.FloatRange(0, 5),
+        metavar="FACTOR",
+        help="Strength of data augmentation. 1 is usual for photographs.",
+    ),
+    click.option("--no-augment", is_flag=True, help="No data augmentation, as --augment 0."),
+    click.option(
+        "--mixed-precision",
+        default=MIXED[0],
+        type=click.Choice(MIXED),
+        help="Compute in float16 where possible. auto: only on GPUs.",
+    ),
+    click.option(
+        "--seed",
+        default=Options.seed,
+        type=click.IntRange(0),
+        metavar="N",
+        help="The random seed. The same seed holds out the same pictures.",
+    ),
+    click.option("--force", is_flag=True, help="Replace an existing network in OUT."),
+    click.option("--restart", is_flag=True, help="Start over, not where a training was stopped."),
+    options.output_format("text", "json"),
+    options.quiet,
+)
+
+
+def trains(
+    *start: options.Option, rate: options.Option, patience: options.Option, network: tuple[str, ...]
+) -> options.Option:
+    """Return what adds the options of a training: how it begins, how fast it learns, when it
+    stops, and which of the network's it has."""
+    return options.adds(
+        *_PLACES,
+        *start,
+        *_STEPS,
+        rate,
+        *_REGULARISATION,
+        patience,
+        *_RUN,
+        options.some_of_network(*network),
+    )
+
+
 @click.command()
-@click.argument("folder", metavar="DIR")
-@click.option(
-    "-o",
-    "--output",
-    "out",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="OUT",
-    help="The folder of the new network.",
+@trains(
+    click.option(
+        "--head-epochs",
+        type=click.IntRange(0),
+        metavar="N",
+        help=f"First train the head alone for at most N epochs.  [default: {HEAD_EPOCHS}]",
+    ),
+    epochs("Then train the top blocks, too, for at most N epochs.", EPOCHS),
+    click.option(
+        "--unfreeze",
+        default=Options.unfreeze,
+        type=blocks,
+        metavar="N|all",
+        help="The number of top blocks to train.",
+    ),
+    rate=learning_rate(
+        "The peak learning rate, from which it falls along a cosine. The head alone learns with "
+        f"{HEAD_FACTOR} times that.",
+        LEARNING_RATES,
+    ),
+    patience=patience(PATIENCE),
+    network=("recipe", "fit", "filter", "window", "weights", "max_pixels", "offline"),
 )
-@options.model
-@click.option(
-    "--backend",
-    default=BACKENDS[0],
-    show_default=True,
-    type=click.Choice(BACKENDS),
-    help="Keras's backend that trains.",
-)
-@click.option(
-    "--validation",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Hold out the pictures of another folder like DIR.",
-)
-@click.option(
-    "--split",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    metavar="SHARE",
-    help=f"Hold out a share of each class in DIR.  [default: {SPLIT}]",
-)
-@click.option(
-    "--head-epochs",
-    type=click.IntRange(0),
-    metavar="N",
-    help="How often at most the pictures are gone through first, while the head alone learns.  "
-    f"[default: {HEAD_EPOCHS}]",
-)
-@click.option(
-    "--epochs",
-    type=click.IntRange(0),
-    metavar="N",
-    help=f"How often at most after that.  [default: {EPOCHS}]",
-)
-@click.option(
-    "--unfreeze",
-    default=Options.unfreeze,
-    show_default=True,
-    type=blocks,
-    metavar="N|all",
-    help="How many blocks under the head learn with it then.",
-)
-@click.option(
-    "--batch",
-    default=Options.batch,
-    show_default=True,
-    type=click.IntRange(1),
-    metavar="N",
-    help="How many pictures make a step.",
-)
-@click.option(
-    "--optimizer",
-    default=OPTIMIZERS[0],
-    show_default=True,
-    type=click.Choice(OPTIMIZERS),
-    help="AdamW, or SGD with a Nesterov momentum of 0.9.",
-)
-@click.option(
-    "--learning-rate",
-    type=click.FloatRange(0, min_open=True),
-    metavar="RATE",
-    help=f"The highest, from which it falls along a cosine; the head's is {HEAD_FACTOR} times "
-    f"that while it learns alone.  {defaults(LEARNING_RATES)}",
-)
-@click.option(
-    "--warmup",
-    default=Options.warmup,
-    show_default=True,
-    type=click.FloatRange(0, 1),
-    metavar="SHARE",
-    help="The share of the steps in which the rate rises to it.",
-)
-@click.option(
-    "--weight-decay",
-    type=click.FloatRange(0, 1),
-    metavar="SHARE",
-    help=f"How much of each weight a step takes away, times the rate.  {defaults(WEIGHT_DECAYS)}",
-)
-@click.option(
-    "--label-smoothing",
-    default=Options.label_smoothing,
-    show_default=True,
-    type=click.FloatRange(0, 0.99),
-    metavar="SHARE",
-    help="How much of the truth is spread over all classes.",
-)
-@click.option(
-    "--patience",
-    type=click.IntRange(1),
-    metavar="N",
-    help=f"Stop when so many epochs were no better.  [default: {PATIENCE}]",
-)
-@click.option(
-    "--augment",
-    default=Options.augment,
-    show_default=True,
-    type=click.FloatRange(0, 5),
-    metavar="FACTOR",
-    help="How much the pictures are varied; 1 is usual for photographs.",
-)
-@click.option("--no-augment", is_flag=True, help="Vary nothing, as --augment 0 does.")
-@click.option(
-    "--mixed-precision",
-    default=MIXED[0],
-    show_default=True,
-    type=click.Choice(MIXED),
-    help="Compute in float16 what allows that; auto: on GPUs.",
-)
-@click.option(
-    "--seed",
-    default=Options.seed,
-    show_default=True,
-    type=click.IntRange(0),
-    help="The same seed holds out the same pictures.",
-)
-@click.option("--force", is_flag=True, help="Replace a network that is in OUT.")
-@click.option("--restart", is_flag=True, help="Begin anew, though a stopped training could go on.")
-@click.option(
-    "-f", "--format", default="text", show_default=True, type=click.Choice(("text", "json"))
-)
-@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
-@options.some_of_network("recipe", "fit", "filter", "window", "weights", "max_pixels", "offline")
 def tune(**chosen: Any) -> int:
-    """Fine-tune a network for your own classes.
+    """Fine-tune a network on your own classes.
 
-    DIR holds a folder of pictures for each class, named after it. First a new head learns to
-    tell them, then the top blocks of the network with it; the weights of the epoch that was
-    best on the held-out pictures are kept. OUT becomes a network for every command, by
-    --model OUT, with the curves of the training in it. A training that was stopped, however,
-    goes on with the same command.
+    DIR has a folder of pictures for each class, named after the class. First a new head is
+    trained alone, then the top blocks of the network with it. The weights of the epoch that
+    was best on the held-out pictures are kept.
 
-    It needs the extra topfive[tune] and Keras's backend: topfive[tensorflow], [jax] or [torch].
-    `topfive teach` does without, in a minute.
+    OUT is the new network. All commands take it as --model. The training curves are in it. If
+    a training is stopped, the same command continues it.
+
+    This needs the extra topfive[tune] and a Keras backend: topfive[tensorflow], topfive[jax]
+    or topfive[torch]. `topfive teach` needs neither, and takes seconds.
+
+    \b
+    Examples:
+      topfive tune photos/ -o mynet
+      topfive tune photos/ -o mynet -m resnet50 --unfreeze all
     """
     return run(**chosen)
 
 
-def run(
-    folder: str, out: Path, format: str, quiet: bool, split: float | None,
-    validation: Path | None, augment: float, no_augment: bool, **chosen: Any,
-) -> int:  # fmt: skip
+def run(folder: str, out: Path, format: str, quiet: bool, **chosen: Any) -> int:
     """Train, show how it goes, print what came of it, and return the exit status."""
-    if validation is not None and split is not None:
+    if chosen["validation"] is not None and chosen["split"] is not None:
         raise click.UsageError("give one of --validation and --split")
+    if chosen["split"] is None:
+        chosen["split"] = SPLIT
+    if chosen.pop("no_augment"):
+        chosen["augment"] = 0.0
     names = {one.name for one in fields(Options)} & chosen.keys()
-    asked = Options(
-        augment=0.0 if no_augment else augment, **{name: chosen.pop(name) for name in names}
-    )
+    asked = Options(**{name: chosen.pop(name) for name in names})
     from topfive.cli import tune_text
     from topfive.training import tune as tuning
 
     return_memory()
-    with tune_text.terminal(quiet) as listener:
+    with tune_text.show(quiet) as listener:
         try:
-            tuned = tuning.tune(
-                folder, out, options=asked, validation=validation,
-                split=SPLIT if split is None else split, listener=listener, **chosen,
-            )  # fmt: skip
+            tuned = tuning.tune(folder, out, options=asked, listener=listener, **chosen)
         except KeyboardInterrupt:
             listener.warn(tune_text.goes_on(len(listener.history), chosen["restart"]))
             raise
     if format == "json":
-        write(json.dumps(tuned.to_dict(), indent=1) + "\n")
+        terminal.write_json(tuned.to_dict())
     else:
-        write(tune_text.describe(tuned, str(out)) + "\n")
+        terminal.write(tune_text.describe(tuned, str(out)) + "\n")
     return 1 if tuned.unreadable else 0

@@ -11,7 +11,8 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from topfive.networks.taught_folders import CARD
+from topfive.cli import terminal
+from topfive.networks.taught_cards import CARD
 from topfive.system.progress import NEXT_LINES
 from topfive.system.text import printable
 from topfive.training import curves, tune
@@ -24,7 +25,7 @@ LONGEST = 22  # letters of a name
 SOON = 0.2  # share of an epoch that tells how long it takes, its slow first steps among it
 
 
-class Terminal(tune.TrainingListener):
+class Shown(tune.TrainingListener):
     """Shows how a training goes by `tell`, which says a line for good, and by `change`, which
     shows a line for now and the share (0 to 1) that is done of the whole."""
 
@@ -69,27 +70,26 @@ class Terminal(tune.TrainingListener):
 
     def warn(self, text: str) -> None:
         """Say it, however quiet the rest shall be."""
-        print(f"topfive: {printable(text)}", file=sys.stderr, flush=True)
+        terminal.tell(text)
 
 
 @contextmanager
-def terminal(quiet: bool) -> Iterator[Terminal]:
+def show(quiet: bool) -> Iterator[Shown]:
     """Give what shows on standard error how a training goes: a bar on a terminal, elsewhere a
     line for each epoch, and within long ones a line a minute; nothing of that, if `quiet`."""
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    console = terminal.console(stderr=True)
     if quiet:
-        yield Terminal(lambda _: None, lambda *_: None)
+        yield Shown(lambda _: None, lambda *_: None)
     elif not console.is_terminal:
-        yield Terminal(_say, _now_and_then())
+        yield Shown(_say, _now_and_then())
     else:
-        columns = (SpinnerColumn(), BarColumn(bar_width=None),
-                   TextColumn("{task.description}", markup=False))  # fmt: skip
+        text = TextColumn("{task.description}", markup=False)
+        columns = SpinnerColumn(), BarColumn(bar_width=None), text
         with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task("reading pictures", total=None)
-            yield Terminal(
+            yield Shown(
                 console.print,
                 lambda text, share: bar.update(task, description=text, completed=share, total=1),
             )
@@ -170,13 +170,13 @@ def describe(tuned: Tuned, folder: str) -> str:
         lines.append(f"{title:17}{truth} for {answer}, {times}")
     if len(tuned.confusions) > SHOWN:
         lines.append(f"{'':17}and {len(tuned.confusions) - SHOWN:,} other confusions")
-    return "\n".join([
-        *lines,
+    lines += [
         f"in the folder    {CARD}, {curves.TABLE}, {curves.PICTURE}, {curves.LOG}/",
         "",
         f"topfive classify PICTURE --model {printable(shlex.quote(folder))}",
         f"tensorboard --logdir {printable(shlex.quote(str(Path(folder) / curves.LOG)))}",
-    ])  # fmt: skip
+    ]
+    return "\n".join(lines)
 
 
 def _left_out(tuned: Tuned) -> str:

@@ -1,15 +1,21 @@
-"""`topfive weights`: see, fetch, check, carry and remove weight files."""
+"""`topfive weights`."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
 import click
 
-if TYPE_CHECKING:
-    from topfive.networks.cards import Network
+from topfive.cli import options, terminal
+from topfive.errors import UsageError
+from topfive.networks import bundles
+from topfive.networks import weights as files
+from topfive.networks.cards import Network
+from topfive.networks.find import find_network
+from topfive.networks.published import NETWORKS
+from topfive.system.text import printable
 
 DAMAGED = 3
 
@@ -28,124 +34,129 @@ class Row(TypedDict):
 
 @click.group()
 def weights() -> None:
-    """See, fetch, check, carry and remove weight files.
+    """Download, check, move and remove weight files.
 
-    They are kept where Keras keeps its own (KERAS_HOME, else ~/.keras/models) and serve both.
+    The files are in Keras's folder, ~/.keras/models or $KERAS_HOME/models, and Keras uses them,
+    too. topfive downloads what it needs; these commands are for machines without internet.
     """
 
 
 @weights.command("list")
-@click.option(
-    "-f",
-    "--format",
-    "format_",
-    default="text",
-    show_default=True,
-    type=click.Choice(("text", "json")),
-)
-def list_(format_: str) -> None:
-    """List the networks' weight files and check those that are here.
+@options.output_format("text", "json")
+def list_(format: str) -> None:
+    """List all weight files and check those on this machine.
 
-    One that is here has the published hash (ok) or, where its publisher gives none, that of
-    the file that came first (pinned), or is damaged.
+    The column here says no, ok if the file has the published hash, or damaged. It says pinned
+    if no hash is published and the file has not changed since it was first used.
+
+    \b
+    Example:
+      topfive weights list
     """
-    from topfive.networks.published import NETWORKS
-    from topfive.networks.weights import folder
-
     rows = [_row(network) for network in NETWORKS.values()]
-    if format_ == "json":
+    if format == "json":
         click.echo(json.dumps(rows, indent=2))
         return
-    from rich.console import Console
-    from rich.table import Table
-
     # One space between the columns: with two, the longest file names would not fit in 80.
-    table = Table(
-        box=None, pad_edge=False, padding=(0, 1, 0, 0),
-        caption=f"in {folder()}", caption_justify="left",
-    )  # fmt: skip
-    table.add_column("network", no_wrap=True)
-    table.add_column("MB", justify="right", no_wrap=True)
+    table = terminal.table("network", "MB", gap=1, style="bold")
+    table.columns[0].no_wrap = True
     table.add_column("here", no_wrap=True)
     table.add_column("file", overflow="fold")
+    table.caption, table.caption_justify = f"in {files.folder()}", "left"
     for row in rows:
         here = row["hash"] if row["here"] else "no"
         table.add_row(row["network"], f"{row['size'] / 1e6:.1f}", here, Path(row["path"]).name)
-    Console(highlight=False).print(table)
+    terminal.console().print(table)
 
 
 @weights.command()
 @names
-@click.option("--offline", is_flag=True, help="Use the network for nothing.")
+@click.option("--offline", is_flag=True, help="Only check the files, never download.")
 def fetch(names: tuple[str, ...], offline: bool) -> None:
-    """Download weight files that are not here or are damaged."""
-    from topfive.networks import weights
+    """Download weight files that are missing or damaged.
 
+    \b
+    Example:
+      topfive weights fetch resnet50 vgg16
+    """
     for network in _find(names):
-        click.echo(f"{network.name}: {weights.checked(network, offline)}")
+        click.echo(f"{network.name}: {files.checked(network, offline)}")
 
 
 @weights.command()
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 def verify(names: tuple[str, ...]) -> int:
-    """Check hashes, of all files that are here where no name is given.
+    """Check the hashes of weight files.
 
-    Ends with status 3 if one is damaged, or is named and not here.
+    Without a NAME, all files on this machine are checked. The exit status is 3 if a file is
+    damaged, or if a named one is missing.
+
+    \b
+    Example:
+      topfive weights verify
     """
-    from topfive.networks import weights
-    from topfive.networks.published import NETWORKS
-
     status = 0
-    chosen = _find(names) or [card for card in NETWORKS.values() if weights.path(card).is_file()]
+    chosen = _find(names) or [card for card in NETWORKS.values() if files.path(card).is_file()]
     if not chosen:
-        click.echo(f"no weight files in {weights.folder()}")
+        click.echo(f"no weight files in {files.folder()}")
     for network in chosen:
-        if not weights.path(network).is_file():
+        if not files.path(network).is_file():
             verdict = "not here"
-        elif weights.verify(network):
-            click.echo(f"{network.name}: ok, {weights.checksum(network)}")
+        elif files.verify(network):
+            click.echo(f"{network.name}: ok, {files.checksum(network)}")
             continue
         else:
-            verdict = f"damaged, expected {weights.checksum(network)}"
+            verdict = f"damaged, expected {files.checksum(network)}"
         click.echo(f"{network.name}: {verdict}; to get it: topfive weights fetch {network.name}")
         status = DAMAGED
     return status
 
 
 @weights.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--network", metavar="NAME", help="Whose weights FILE holds; a bundle says so.")
+@click.argument("file", type=options.PATH)
+@click.option("--network", metavar="NAME", help="The network of the file; a bundle says it.")
 def import_(file: Path, network: str | None) -> None:
-    """Take in FILE, a weight file or a bundle, after a check of its hashes."""
-    from topfive.errors import UsageError
-    from topfive.networks import bundles, weights
-    from topfive.networks.weights import home
+    """Copy a weight file or a bundle to Keras's folder.
 
+    The hashes are checked first.
+
+    \b
+    Examples:
+      topfive weights import bundle.tar
+      topfive weights import vgg16.h5 --network vgg16
+    """
     card = _find((network,))[0] if network is not None else None
     if bundles.is_bundle(file):
         if card is not None:
             raise UsageError(f"{file} is a bundle, which names its networks: leave out --network")
         for arrived in bundles.read(file):
-            click.echo(f"{arrived.name}: {home(arrived)}")
+            click.echo(f"{arrived.name}: {files.home(arrived)}")
     elif card is None:
         raise UsageError(f"{file} is not a bundle: say whose weights it holds with --network NAME")
     else:
-        click.echo(f"{card.name}: {weights.import_file(file, card)}")
+        click.echo(f"{card.name}: {files.import_file(file, card)}")
 
 
 @weights.command()
 @names
 @click.option(
-    "-o", "--output", metavar="FILE.tar", required=True, type=click.Path(path_type=Path),
-    help="The bundle to write.",
-)  # fmt: skip
+    "-o",
+    "--output",
+    metavar="FILE.tar",
+    required=True,
+    type=options.PATH,
+    help="The file to write.",
+)
 def bundle(names: tuple[str, ...], output: Path) -> None:
-    """Pack weights, labels, hashes and licences for a machine without a network.
+    """Pack networks into one file, for a machine without internet.
 
-    `topfive weights import FILE.tar` takes them in there.
+    It contains the weights, labels, hashes and licences. On the other machine, read it with
+    `topfive weights import`.
+
+    \b
+    Example:
+      topfive weights bundle resnet50 vgg16 -o bundle.tar
     """
-    from topfive.networks import bundles
-
     size = bundles.write(_find(names), output)
     click.echo(f"{output}: {size / 1e6:,.1f} MB")
 
@@ -153,21 +164,30 @@ def bundle(names: tuple[str, ...], output: Path) -> None:
 @weights.command()
 @names
 def remove(names: tuple[str, ...]) -> None:
-    """Delete weight files, and what is left of broken downloads."""
-    from topfive.networks import weights
+    """Delete weight files, with the parts of unfinished downloads.
 
+    \b
+    Example:
+      topfive weights remove vgg16
+    """
     for network in _find(names):
-        freed = weights.remove(network)
+        freed = files.remove(network)
         click.echo(f"{network.name}: {f'{freed / 1e6:,.1f} MB freed' if freed else 'not here'}")
 
 
 @weights.command()
 @click.argument("name", required=False)
 def path(name: str | None) -> None:
-    """Print the folder of the weight files, or where one network's is or would be."""
-    from topfive.networks import weights
+    """Print where the weight files are.
 
-    click.echo(weights.path(_find((name,))[0]) if name is not None else weights.folder())
+    Without a NAME, this is their folder, else the path of that network's file.
+
+    \b
+    Examples:
+      topfive weights path
+      topfive weights path resnet50
+    """
+    click.echo(files.path(_find((name,))[0]) if name is not None else files.folder())
 
 
 def _find(names: tuple[str, ...]) -> list[Network]:
@@ -177,10 +197,6 @@ def _find(names: tuple[str, ...]) -> list[Network]:
         UsageError: one is a taught network, which has its weights in its folder, or those of
             a published one.
     """
-    from topfive.errors import UsageError
-    from topfive.networks.find import find_network
-    from topfive.system.text import printable
-
     found = list(dict.fromkeys(find_network(name) for name in names))
     for network in found:
         if network.taught:
@@ -193,14 +209,12 @@ def _find(names: tuple[str, ...]) -> list[Network]:
 
 
 def _row(network: Network) -> Row:
-    from topfive.networks import weights
-
-    file = weights.path(network)
+    file = files.path(network)
     here = file.is_file()
     verdict = ""
     if here:
         good = "ok" if network.weights.checksum else "pinned"
-        verdict = good if weights.verify(network) else "damaged"
+        verdict = good if files.verify(network) else "damaged"
     return {
         "network": network.name,
         "size": file.stat().st_size if here else network.weights.size,

@@ -4,7 +4,8 @@ The ways in are `quantize` and `export`.
 """
 
 __all__ = [
-    "examples",
     "export",
+    "formats",
+    "options",
     "quantize",
 ]

@@ -129,6 +129,13 @@ def _accuracy(exact: NDArray[np.bool_], lower: NDArray[np.bool_]) -> Accuracy:
     )
 
 
+def check(measurement: Measurement, what: str, force: bool) -> None:
+    """Raise an `EngineError` where `what` was measured loses too much, unless with `force`."""
+    if not (force or measurement.admitted):
+        said = f"{what} loses too much and is not kept; --force keeps it"
+        raise EngineError(f"{said}: {refusal(measurement)}")
+
+
 def refusal(measurement: Measurement) -> str:
     """Return, in a line, what was measured and what would have been enough."""
     said = [

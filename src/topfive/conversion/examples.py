@@ -21,12 +21,14 @@ from topfive.evaluation import ground_truth
 from topfive.networks import labels
 from topfive.networks.cards import Network, Recipe
 from topfive.pictures.preparation import prepare
-from topfive.results import Failure
-from topfive.sources import archives, arguments, buckets, folders
+from topfive.results import Failure, Listener
 from topfive.sources.source import Source
 
 CALIBRATING = 300  # pictures to make a network with, at most
 LEAST = 20  # for that, and to measure on
+
+Name = str | os.PathLike[str]
+Found = Iterable[tuple[Source, int | None]]  # pictures with the indices of their classes
 
 log = logging.getLogger("topfive")
 
@@ -41,47 +43,26 @@ class Example:
     truth: int | None
 
 
-class ExampleListener:
-    """Hears how the reading goes on; what is of interest is overridden."""
-
-    def begin(self, total: int) -> None:
-        """That many pictures will be prepared."""
-
-    def add(self, failure: Failure | None) -> None:
-        """A picture was, or could not be."""
-
-    def end(self) -> None:
-        """All were."""
-
-
 def find(
-    folder: str | os.PathLike[str], network: Network, truth: str | os.PathLike[str] | None = None,
-    numbers: str | None = None,
-) -> Iterable[tuple[Source, int | None]]:  # fmt: skip
+    folder: Name, network: Network, truth: Name | None = None, numbers: str | None = None
+) -> Found:
     """Return the pictures in a folder, an archive or a bucket, with their classes where these
     are known; where they are not the log says so.
 
     Raises:
         UsageError: there is no such folder, or the truth file does not fit it.
     """
-    name = os.fsdecode(folder)
-    try:
-        known = ground_truth.read(name, labels.of(network), truth, numbers)
-        if known.unlabelled:
-            log.info("%d of the files have no class and are left out", len(known.unlabelled))
-        return known
-    except UsageError as error:
-        is_there = folders.is_folder(name) or buckets.is_address(name) or archives.kind(name)
-        if truth is not None or numbers is not None or not is_there:
-            raise
-        log.info("without classes, only the agreement with float32 is measured: %s", error)
-    return ((source, None) for source in arguments.read([name], recursive=True, unpack=True))
+    known = ground_truth.read_or_unlabelled(folder, labels.of(network), truth, numbers)
+    if isinstance(known, ground_truth.Unlabelled):
+        log.info("without classes, only the agreement with float32 is measured: %s", known.reason)
+    elif known.unlabelled:
+        log.info("%d of the files have no class and are left out", len(known.unlabelled))
+    return known
 
 
 def collect(
-    found: Iterable[tuple[Source, int | None]], network: Network, recipe: Recipe, limit: int,
-    max_pixels: int, listener: ExampleListener,
-) -> list[Example]:  # fmt: skip
+    found: Found, network: Network, recipe: Recipe, limit: int, max_pixels: int, listener: Listener
+) -> list[Example]:
     """Return up to `limit` different pictures in the order of their contents' hashes.
 
     All are read once to be hashed, the chosen ones once more: which these are does not depend
@@ -92,7 +73,7 @@ def collect(
     with ThreadPoolExecutor(READERS) as pool:
         for source, truth, digest in pool.map(_hash, found):
             if isinstance(digest, PictureError):
-                listener.add(Failure(source.name, digest.kind, str(digest)))
+                listener.add(source.name, Failure(source.name, digest.kind, str(digest)))
             else:  # among equal ones the first by name
                 one = (source.name, source, truth)
                 chosen[digest] = min(chosen.get(digest, one), one, key=lambda known: known[0])
@@ -102,10 +83,10 @@ def collect(
         for prepared, (source, truth) in zip(squares, first, strict=True):
             square = prepared.square
             if isinstance(square, np.ndarray):
-                listener.add(None)
+                listener.add(source.name, None)
                 examples.append(Example(source.name, square, truth))
             elif isinstance(square, PictureError):
-                listener.add(Failure(source.name, square.kind, str(square)))
+                listener.add(source.name, Failure(source.name, square.kind, str(square)))
     listener.end()
     return examples
 

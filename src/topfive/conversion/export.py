@@ -14,16 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from topfive.conversion import formats
 from topfive.conversion.formats import DESCRIPTION, FORMATS, Format
 from topfive.engines import openvino_engine, proofs
-from topfive.errors import EngineError, MissingExtraError, UsageError
-from topfive.networks import labels, weights
+from topfive.errors import EngineError, UsageError
+from topfive.networks import labels
+from topfive.networks import weights as weight_files
 from topfive.networks.cards import Network, Recipe, check_choice
 from topfive.networks.taught_folders import check_weights
 from topfive.pictures import squares
-from topfive.system import files
+from topfive.system import extras, files
 from topfive.system.processes import ChildError, ask
 from topfive.system.text import printable
 from topfive.version import __version__
@@ -34,6 +36,7 @@ log = logging.getLogger("topfive")
 WORK = ".exporting-"  # folders of exports under way
 BUILT = "network"  # what is written, before it gets its name
 ANSWERS = "answers.npy"
+NOTHING_KEPT = ", and nothing was kept"
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,15 @@ def export(
     out: str | os.PathLike[str],
     *,
     recipe: Recipe | None = None,
-    file: Path | None = None,
+    weights: Path | None = None,
     offline: bool = False,
     force: bool = False,
 ) -> Exported:
     """Write a network in one of `FORMATS` to `out`, where it appears when it is known to be right.
 
     It is run by its own runtime before, and has to give topfive's probabilities to
-    `proofs.TOLERANCE`. `recipe` says how a photograph becomes the network's square (None: the
-    card's), which an export only describes; `file` holds other weights than the published
+    `proofs.TOLERANCE`. `recipe` says how pictures are resized and cropped (None: as the card
+    does), which an export only describes; `weights` is a file with others than the published
     ones; with `force` an earlier export is replaced.
 
     Raises:
@@ -72,50 +75,51 @@ def export(
         OutputError: the files cannot be written.
     """
     check_choice("format", format, FORMATS)
+    extras.require("export", format, FORMATS[format].packages)
     place = Place(Path(out), FORMATS[format])
-    check_installed(format)
     place.check(force)
-    check_weights(network, file)
-    if file is None:
-        held = weights.Held(weights.checked(network, offline), weights.checksum(network) or "")
-    else:
-        held = weights.Held(file, files.checksum_of(file))
-    request = {
-        "network": network.reference,
-        "format": format,
-        "file": str(held.path.absolute()),
-        "stamp": files.stamp(held.path),
-    }
+    check_weights(network, weights)
+    file = weights or weight_files.checked(network, offline)
+    known = weight_files.fingerprint(network, weights) or ""
+    request = {"network": network.reference, "format": format}
+    request |= {"weights": str(file.absolute()), "stamp": files.stamp(file)}
     pictures = proofs.pictures(network.size)
-    # Two at a time and one alone, as `exporting.run`.
-    expected = openvino_engine.load(network, file, offline=offline)(pictures)[[0, 1, 0]]
+    # Two at a time and one alone, as `export_process.run`.
+    expected = openvino_engine.load(network, weights, offline=offline)(pictures)[[0, 1, 0]]
     log.info("exporting %s to %s ...", network.title, format)
-    known = network.taught.fingerprint if network.taught else held.checksum
-    told = json.dumps(describe(network, recipe or network.recipe, known, file is None))
+    told = json.dumps(describe(network, recipe or network.recipe, known, weights is None))
     try:
         with files.work_folder(place.out.parent, WORK) as work:
-            (work / DESCRIPTION).write_text(told, "ascii")
             request["folder"] = str(work.absolute())
-            spawn(request, "write")
-            found = spawn(request, "run")
-            answers = np.load(work / ANSWERS, allow_pickle=False)
-            if answers.shape != expected.shape or found["description"] != told:
-                raise EngineError(
-                    f"{network.title} in {format} is not what was written when "
-                    f"{found['runtime']} opens it, and nothing was kept"
-                )
-            difference = float(np.abs(answers - expected).max())
-            # Not `difference > TOLERANCE`: that lets NaN pass.
-            if not difference <= proofs.TOLERANCE:
-                raise EngineError(
-                    f"{network.title} in {format} differs from topfive by {difference:.2g} in a "
-                    f"probability when {found['runtime']} runs it; at most "
-                    f"{proofs.TOLERANCE:g} is allowed, and nothing was kept"
-                )
+            runtime, difference = prove(request, told, expected)
             size = place.take(work, force)
     except OSError as error:
         raise files.unwritable(place.out, error) from error
-    return Exported(place.files, size, found["runtime"], difference)
+    return Exported(place.files, size, runtime, difference)
+
+
+def prove(request: dict[str, str], told: str, expected: NDArray[np.float32]) -> tuple[str, float]:
+    """Have an export written and run; return the runtime and the largest difference of a
+    probability.
+
+    Raises:
+        EngineError: it cannot be, or it is not what was `told` and `expected`.
+    """
+    work, what = Path(request["folder"]), f"{request['network']} in {request['format']}"
+    (work / DESCRIPTION).write_text(told, "ascii")
+    spawn(request, "write")
+    found = spawn(request, "run")
+    answers, runtime = np.load(work / ANSWERS, allow_pickle=False), found["runtime"]
+    if answers.shape != expected.shape or found["description"] != told:
+        raise EngineError(f"{what} is not what was written when {runtime} opens it{NOTHING_KEPT}")
+    difference = float(np.abs(answers - expected).max())
+    # Not `difference > TOLERANCE`: that lets NaN pass.
+    if not difference <= proofs.TOLERANCE:
+        raise EngineError(
+            f"{what} differs from topfive by {difference:.2g} in a probability when {runtime} "
+            f"runs it; at most {proofs.TOLERANCE:g} is allowed{NOTHING_KEPT}"
+        )
+    return runtime, difference
 
 
 def describe(network: Network, recipe: Recipe, checksum: str, published: bool) -> dict[str, Any]:
@@ -160,15 +164,6 @@ def steps(recipe: Recipe, side: int) -> list[str]:
         ],
     }
     return [first, *last[recipe.fit]]
-
-
-def check_installed(format: str) -> None:
-    """Raise a `MissingExtraError` if a package that the format needs is not installed."""
-    missing = [one for one in FORMATS[format].packages if not formats.is_installed(one)]
-    if missing:
-        raise MissingExtraError(
-            f"{format} needs {' and '.join(missing)}, an extra: pip install 'topfive[export]'"
-        )
 
 
 @dataclass(frozen=True)

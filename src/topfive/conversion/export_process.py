@@ -23,8 +23,8 @@ from topfive.system import files
 from topfive.system.processes import serve, skip_openvino_converter
 
 
-def write(format: Format, network: Network, file: Path, stamp: str) -> None:
-    """Write a network, with the weights in `file`, into this folder: as `BUILT` with the
+def write(format: Format, network: Network, weights: Path, stamp: str) -> None:
+    """Write a network, with the weights in a file, into this folder: as `BUILT` with the
     format's endings.
 
     Raises:
@@ -33,9 +33,9 @@ def write(format: Format, network: Network, file: Path, stamp: str) -> None:
     keras_engine.start_keras(format.backend)
     from topfive.engines import keras_models
 
-    model = keras_models.answering(keras_models.build(network, file))
-    if files.stamp(file) != stamp:
-        raise DamagedWeightsError(f"{file} changed while it was read")
+    model = keras_models.answering(keras_models.build(network, weights))
+    if files.stamp(weights) != stamp:
+        raise DamagedWeightsError(f"{weights} changed while it was read")
     description = Path(DESCRIPTION).read_text("ascii")
     format.write(model, network, description, Path(BUILT + format.endings[0]))
 
@@ -55,7 +55,7 @@ def answer(request: dict[str, str]) -> dict[str, str]:
     os.chdir(request["folder"])
     network, format = find.find_network(request["network"]), FORMATS[request["format"]]
     if request["task"] == "write":
-        write(format, network, Path(request["file"]), request["stamp"])
+        write(format, network, Path(request["weights"]), request["stamp"])
         return {}
     opened = run(format, network)
     return {"runtime": opened.runtime, "description": opened.description}

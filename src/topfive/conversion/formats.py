@@ -1,26 +1,25 @@
 """The formats that a network can be exported to: how each is written, how each is run.
 
-Both belong into processes of their own, see `exporting`. Every format has the description
-(JSON, see `exports.describe`) inside.
+Both belong into processes of their own, see `export_process`. Every format has the description
+(JSON, see `export.describe`) inside. Nothing heavy is imported for the table.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from topfive.conversion import onnx_fixes
-from topfive.engines import graphs, keras_engine, proofs
-from topfive.engines.graphs import set_batch
-from topfive.engines.run import EXACT, Answer
 from topfive.networks.cards import Network
+from topfive.system import extras
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from topfive.engines.run import Answer
 
 PICTURE, PROBABILITIES = "picture", "probabilities"  # the input and the output
 KEY = "topfive"  # of the description, where a format has metadata
@@ -56,6 +55,9 @@ def write_onnx(model: Any, network: Network, description: str, file: Path) -> No
     """Write an ONNX file, the description in its `metadata_props`."""
     import onnx
 
+    from topfive.conversion import onnx_fixes
+    from topfive.engines import proofs
+
     onnx_fixes.ease(model)
     model = with_names(model)
     model(proofs.pictures(network.size, 1))  # Keras refuses a model that was never called
@@ -85,11 +87,11 @@ def write_openvino(model: Any, network: Network, description: str, file: Path) -
     """Write OpenVINO's pair of files, the description in the graph's `rt_info`."""
     import openvino
 
-    from topfive.engines import keras_models
+    from topfive.engines import graphs, keras_models
 
     turned = keras_models.answering(keras_models.for_openvino(model, network))
     graph = graphs.exported_graph(turned)
-    set_batch(graph, None)
+    graphs.set_batch(graph, None)
     graph.input().get_tensor().set_names({PICTURE})
     graph.output().get_tensor().set_names({PROBABILITIES})
     graph.set_rt_info(description, KEY)
@@ -98,7 +100,10 @@ def write_openvino(model: Any, network: Network, description: str, file: Path) -
 
 def open_openvino(file: Path) -> Opened:
     """Open OpenVINO's pair of files, to be computed in float32."""
+    import numpy as np
     import openvino
+
+    from topfive.engines.run import EXACT
 
     graph = openvino.Core().read_model(file)
     compiled = openvino.Core().compile_model(graph, "CPU", EXACT)
@@ -172,7 +177,11 @@ def write_keras(model: Any, network: Network, description: str, file: Path) -> N
 
 def open_keras(file: Path) -> Opened:
     """Open a Keras file in safe mode, on TensorFlow where that is installed."""
-    backend = "tensorflow" if is_installed("tensorflow") else "openvino"
+    import numpy as np
+
+    from topfive.engines import keras_engine
+
+    backend = "openvino" if extras.missing("tensorflow") else "tensorflow"
     keras = keras_engine.start_keras(backend)
     model = keras.saving.load_model(file, compile=False, safe_mode=True)
 
@@ -187,17 +196,12 @@ FORMATS = {
     "onnx": Format((".onnx",), ("tensorflow", "tf2onnx", "onnx", "onnxruntime"), "tensorflow",
                    write_onnx, open_onnx),
     "openvino": Format((".xml", ".bin"), (), "openvino", write_openvino, open_openvino),
-    "litert": Format((".tflite",), ("tensorflow", "ai_edge_litert"), "tensorflow",
+    "litert": Format((".tflite",), ("tensorflow", "ai-edge-litert"), "tensorflow",
                      write_litert, open_litert),
     "saved_model": Format(("",), ("tensorflow",), "tensorflow",
                           write_saved_model, open_saved_model),
     "keras": Format((".keras",), (), "openvino", write_keras, open_keras),
 }  # fmt: skip
-
-
-def is_installed(package: str) -> bool:
-    """Whether a package can be imported; it is not."""
-    return importlib.util.find_spec(package) is not None
 
 
 def with_names(model: Any) -> Any:

@@ -3,42 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import logging
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from topfive.conversion import admission, examples
 from topfive.conversion.admission import Measurement
-from topfive.conversion.examples import ExampleListener
+from topfive.conversion.examples import Example
+from topfive.conversion.options import LOWER, PICTURES, QUANTISED
 from topfive.engines import blobs, devices, graphs, openvino_engine
 from topfive.engines.run import Run
-from topfive.errors import (
-    EngineError,
-    MissingExtraError,
-    OutputError,
-    UsageError,
-)
-from topfive.networks import records, weights
-from topfive.networks.cards import PRECISIONS, Network, Recipe, check_choice
+from topfive.errors import EngineError, OutputError, UsageError
+from topfive.networks import records
+from topfive.networks import weights as weight_files
+from topfive.networks.cards import Network, Recipe, check_choice
 from topfive.networks.taught_folders import check_weights
+from topfive.networks.weights import Held
+from topfive.results import Listener
 from topfive.sources.source import MAX_PIXELS
-from topfive.system import files
-from topfive.system.files import checksum_of
+from topfive.system import extras, files
 from topfive.system.processes import ChildError, ask
-
-LOWER = tuple(name for name in PRECISIONS if name != "f32")
-QUANTISED = "int8"
-PICTURES = 1000
 
 log = logging.getLogger("topfive")
 
@@ -54,6 +47,12 @@ class Made:
     hashes: tuple[str, ...]
     sizes: tuple[int, int]
     layers: tuple[int, int]
+
+    def run(self, network: Network, device: str) -> Run:
+        """Return what answers many pictures at a time on a device."""
+        target = blobs.Target(device, throughput=True, precision=QUANTISED)
+        graphs.set_batch(self.graph, target.batch(network))
+        return devices.run_of(devices.compile_graph(self.graph, target))
 
 
 @dataclass(frozen=True)
@@ -84,73 +83,58 @@ def quantize(
     truth: str | os.PathLike[str] | None = None,
     numbers: str | None = None,
     pictures: int = PICTURES,
-    file: Path | None = None,
+    weights: Path | None = None,
     device: str | None = None,
     offline: bool = False,
     max_pixels: int = MAX_PIXELS,
     all_layers: bool = False,
     force: bool = False,
-    listener: ExampleListener | None = None,
+    listener: Listener | None = None,
 ) -> Quantized:
     """Measure a network in lower precision on a folder of pictures, and store what was found.
 
     In 8 bits it is first made, with some of the pictures, none of which it is measured on;
-    layers that lose much stay in float32, unless `all_layers` shall be in 8 bits. Of more
-    than `pictures` so many are used, whatever their order. For the classes, where there are
-    any, `truth` and `numbers` see `ground_truth.read`. `file` holds other weights than the
-    published ones; with `force` the network is kept, whatever it loses.
+    layers that lose much stay in float32, unless `all_layers` shall be in 8 bits. At most
+    `pictures` are used. For `truth` and `numbers` see `ground_truth.read`. `weights` is a file
+    with others than the published ones; `force` keeps the network, whatever it loses.
 
     Raises:
         UsageError: there are too few pictures, or an option is unknown.
         EngineError: the device does not have the precision, or the network loses too much.
         WeightsError, MissingExtraError, OutputError: see `errors`.
     """
+    device, is_int8 = check(precision, device, all_layers), precision == QUANTISED
+    check_weights(network, weights)
+    own = Held(weights, files.checksum_of(weights)) if weights else None
+    held = own or weight_files.held(network, offline)
+    known = network.taught.fingerprint if network.taught else held.checksum
+    found = examples.find(folder, network, truth, numbers)
+    chosen = examples.collect(found, network, recipe, pictures, max_pixels, listener or Listener())
+    some, others = examples.split(chosen, is_int8, os.fsdecode(folder))
+    load = partial(openvino_engine.load, network, weights, device=device, throughput=True)
+    exact = load(offline=offline)
+    with working(records.path(network.name, known)) as work:
+        made = make_int8(network, held, some, all_layers, work / "graph") if is_int8 else None
+        lower = made.run(network, device) if made else load(offline=offline, precision=precision)
+        measured = admission.measure(exact, lower, *examples.arrays(others), admission.SECONDS)
+        admission.check(measured, f"{network.name} in {precision}", force)
+        facts = (network.name, precision, str(recipe), device, len(some), measured)
+        sizes, layers = (made.sizes, made.layers) if made else (None, None)
+        lowered = Quantized(*facts, sizes, layers)
+        store(lowered, known, made)
+    return lowered
+
+
+def check(precision: str, device: str | None, all_layers: bool) -> str:
+    """Return a device as OpenVINO calls it, after a look at whether it has the precision."""
     check_choice("precision", precision, LOWER)
     if all_layers and precision != QUANTISED:
         raise UsageError(f"all layers are in {precision} anyway; --all-layers is for {QUANTISED}")
-    device = (device or blobs.DEFAULT_DEVICE).upper()
-    device = devices.find_auto() if device == devices.AUTO else device
+    device = devices.find_device(device)
     devices.check_device(device, precision)
     if precision == QUANTISED:
-        check_installed()
-    check_weights(network, file)
-    held = weights.Held(file, checksum_of(file)) if file else weights.held(network, offline)
-    known = network.taught.fingerprint if network.taught else held.checksum
-    found = examples.find(folder, network, truth, numbers)
-    chosen = examples.collect(
-        found, network, recipe, pictures, max_pixels, listener or ExampleListener()
-    )
-    calibrating, others = examples.split(chosen, precision == QUANTISED, os.fsdecode(folder))
-    target = blobs.Target(device, throughput=True, precision=precision)
-
-    def load(precision: str = "f32") -> Run:
-        return openvino_engine.load(
-            network, file, offline=offline, device=device, throughput=True, precision=precision
-        )
-
-    exact = load()
-    with working(records.path(network.name, known)) as work:
-        if precision == QUANTISED:
-            squares, _ = examples.arrays(calibrating)
-            made = quantise(network, held, squares, all_layers, work / "graph")
-            graphs.set_batch(made.graph, target.batch(network))
-            run = devices.run_of(devices.compile_graph(made.graph, target))
-        else:
-            made, run = None, load(precision)
-        measurement = admission.measure(
-            exact, run, *examples.arrays(others), seconds=admission.SECONDS
-        )
-        if not (force or measurement.admitted):
-            raise EngineError(
-                f"{network.name} in {precision} loses too much and is not kept; --force keeps it: "
-                f"{admission.refusal(measurement)}"
-            )
-        lowered = Quantized(
-            network.name, precision, str(recipe), device, len(calibrating), measurement,
-            made.sizes if made else None, made.layers if made else None,
-        )  # fmt: skip
-        store(lowered, known, made)
-    return lowered
+        extras.require("int8", "8 bits")
+    return device
 
 
 @contextlib.contextmanager
@@ -158,40 +142,36 @@ def working(record: Path) -> Iterator[Path]:
     """Yield a folder for a network's graph beside its record, of one process at a time."""
     from filelock import FileLock
 
-    prefix = f".{record.stem}-"
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
         with (
             FileLock(record.with_name(f"{record.stem}-{QUANTISED}.lock")),
-            files.work_folder(record.parent, prefix) as work,
+            files.work_folder(record.parent, f".{record.stem}-") as work,
         ):
             yield work
     except OSError as error:
         raise OutputError(f"cannot write to {record.parent}: {error.strerror}") from error
 
 
-def quantise(
-    network: Network, held: weights.Held, pictures: NDArray[np.uint8], all_layers: bool,
-    folder: Path,
-) -> Made:  # fmt: skip
-    """Make a network in 8 bits, in a process of its own, in a new folder.
+def make_int8(
+    network: Network, held: Held, some: Sequence[Example], all_layers: bool, folder: Path
+) -> Made:
+    """Make a network in 8 bits with some pictures, in a process of its own, in a new folder.
 
     Raises:
         WeightsError: the weight file is damaged or does not fit.
         EngineError: it could not be made.
     """
-    log.info(
-        "making %s in 8 bits with %d pictures, which takes minutes ...",
-        network.title, len(pictures),
-    )  # fmt: skip
+    how = f"with {len(some)} pictures, which takes minutes"
+    log.info("making %s in 8 bits %s ...", network.title, how)
     folder.mkdir()
-    squares = folder.with_name("pictures.npy")
-    np.save(squares, pictures)
+    pictures = folder.with_name("pictures.npy")
+    np.save(pictures, examples.arrays(some)[0])
     request = {
         "network": network.reference,
-        "file": str(held.path.absolute()),
+        "weights": str(held.path.absolute()),
         "checksum": held.checksum,
-        "pictures": str(squares.absolute()),
+        "pictures": str(pictures.absolute()),
         "all_layers": all_layers,
         "folder": str(folder.absolute()),
     }
@@ -199,10 +179,9 @@ def quantise(
         ask("topfive.conversion.quantize_process", request)
     except ChildError as error:
         raise EngineError(f"{network.title} cannot be made in 8 bits: {error}") from error
-    files = [folder / name for name in records.GRAPH]
-    hashes = tuple(map(checksum_of, files))
+    hashes = tuple(files.checksum_of(folder / name) for name in records.GRAPH)
     graph = graphs.read_int8(folder, hashes)
-    sizes = 4 * network.parameters, files[1].stat().st_size
+    sizes = 4 * network.parameters, (folder / records.GRAPH[1]).stat().st_size
     return Made(graph, folder, hashes, sizes, graphs.layers(graph))
 
 
@@ -229,9 +208,3 @@ def store(lowered: Quantized, checksum: str, made: Made | None) -> None:
     for graph in record.parent.glob(f"{stem}*/"):
         if graph.name != entry.get("graph"):  # of an earlier network
             shutil.rmtree(graph, ignore_errors=True)
-
-
-def check_installed() -> None:
-    """Raise a `MissingExtraError` if NNCF is not installed."""
-    if importlib.util.find_spec("nncf") is None:
-        raise MissingExtraError("8 bits need an extra: pip install 'topfive[int8]'")

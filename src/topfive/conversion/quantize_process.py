@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive.engines import blobs, devices, graphs, keras_engine
-from topfive.networks import cards, find, records
+from topfive.networks import records
+from topfive.networks.cards import Network
+from topfive.networks.find import find_network
+from topfive.networks.weights import Held
 from topfive.system.processes import serve, skip_openvino_converter
 
 # How much of the probability may move to other classes, in the mean over the pictures that make the
@@ -27,13 +29,8 @@ MAX_SHIFT = 0.02
 RANKED = 32  # pictures by which it is found which layers lose most
 
 
-def quantise(
-    network: cards.Network,
-    file: Path,
-    checksum: str,
-    pictures: NDArray[np.uint8],
-    all_layers: bool,
-    folder: Path,
+def write_graph(
+    network: Network, held: Held, pictures: NDArray[np.uint8], all_layers: bool, folder: Path
 ) -> None:
     """Write the network's graph in 8 bits to `folder`, as `records.GRAPH`.
 
@@ -52,8 +49,7 @@ def quantise(
 
     from topfive.engines import keras_models
 
-    with ThreadPoolExecutor() as pool:
-        model = keras_engine.checked_model(network, file, checksum, pool)
+    model = keras_engine.checked_model(network, held.path, held.checksum)
     graph = graphs.exported_graph(keras_models.for_openvino(model, network))
     del model
     fold(graph)
@@ -111,15 +107,11 @@ def fold(graph: Any) -> None:
 
 
 def answer(request: dict[str, Any]) -> None:
-    """Do what `quantisation` asks for."""
-    quantise(
-        find.find_network(request["network"]),
-        Path(request["file"]),
-        request["checksum"],
-        np.load(request["pictures"], allow_pickle=False),
-        request["all_layers"],
-        Path(request["folder"]),
-    )
+    """Do what `quantize.make_int8` asks for."""
+    held = Held(Path(request["weights"]), request["checksum"])
+    pictures = np.load(request["pictures"], allow_pickle=False)
+    network, folder = find_network(request["network"]), Path(request["folder"])
+    write_graph(network, held, pictures, request["all_layers"], folder)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from topfive.networks import weights
+from topfive.networks import weights as weight_files
 from topfive.networks.cards import Network
 from topfive.system import files
 from topfive.system.processes import Background
@@ -190,20 +190,25 @@ class Reading:
         return blob
 
 
-def read_ahead(network: Network, file: Path | None, target: Target) -> None:
-    """Start to read the blob that `find` will be asked for, before NumPy is imported."""
-    if reading := find(network, file, target):
+def read_ahead(
+    network: Network, weights: Path | None, backend: str, device: str | None, precision: str
+) -> None:
+    """Start to read what the engine will ask for, before NumPy is imported; see its `load`."""
+    if backend != "openvino" or precision == "int8":
+        return
+    target = Target((device or DEFAULT_DEVICE).upper(), precision=precision)
+    if reading := find(network, weights, target):
         _ahead[str(reading.file)] = reading
 
 
-def find(network: Network, file: Path | None, target: Target) -> Reading | None:
+def find(network: Network, weights: Path | None, target: Target) -> Reading | None:
     """Start to read a network's blob; None while the hash of its weights, published ones or
-    those in `file`, is not known.
+    those in a file, is not known.
 
     Raises:
         WeightsError: the file cannot be read.
     """
-    content = files.stamp(file) if file else weights.checksum(network)
+    content = files.stamp(weights) if weights else weight_files.checksum(network)
     if content is None:
         return None
     wanted = identity(network, content, target)

@@ -8,7 +8,7 @@ with Keras.
 from __future__ import annotations
 
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,45 +17,40 @@ from numpy.typing import NDArray
 
 from topfive.engines import blobs, keras_engine, proofs
 from topfive.engines.graphs import exported_graph, multiply_from_the_left, read_int8, set_batch
-from topfive.engines.keras_engine import checked_model
-from topfive.networks import cards, find
-from topfive.system.processes import serve, skip_openvino_converter
+from topfive.networks.cards import Network
+from topfive.networks.find import find_network
+from topfive.networks.weights import Held
+from topfive.system.processes import Background, serve, skip_openvino_converter
 
 
 def convert(
-    network: cards.Network,
-    file: Path,
-    checksum: str,
-    target: blobs.Target,
-    folder: Path | None,
-    blob: Path,
+    network: Network, held: Held, target: blobs.Target, folder: Path | None, blob: Path
 ) -> None:
     """Compile the network into the file `blob`, in a folder of its own.
 
-    `checksum` is the weight file's hash, or its stamp where it is the user's; `folder` holds
-    the graph in 8 bits, for which no weights are read.
+    `held` has its weights, and their hash, or their stamp where they are the user's; `folder`
+    holds the graph in 8 bits, for which no weights are read.
 
     Raises:
         WeightsError: the file does not have the checksum, or does not fit.
         EngineError: the compiled network does not agree with Keras.
     """
-    identity = blobs.identity(network, checksum, target)
-    with ThreadPoolExecutor() as pool:
-        if folder is not None:
-            graph, expected = read_int8(folder, target.graph), None
-        else:
-            model = checked_model(network, file, checksum, pool)
-            from topfive.engines import keras_models
+    identity = blobs.identity(network, held.checksum, target)
+    if folder is not None:
+        graph, expected = read_int8(folder, target.graph), None
+    else:
+        model = keras_engine.checked_model(network, held.path, held.checksum)
+        from topfive.engines import keras_models
 
-            graph = exported_graph(keras_models.for_openvino(model, network))
-            if identity["dense_in_place"]:
-                multiply_from_the_left(graph)
-            # Exporting keeps one core busy, Keras's answers the other.
-            pictures = proofs.pictures(network.size)
-            expected = pool.submit(keras_answers, model, pictures).result
-        if identity["batch"] > 1:
-            set_batch(graph, identity["batch"])
-        proofs.write(graph, network, identity, target, expected, blob)
+        graph = exported_graph(keras_models.for_openvino(model, network))
+        if identity["dense_in_place"]:
+            multiply_from_the_left(graph)
+        # Exporting keeps one core busy, Keras's answers the other.
+        pictures = proofs.pictures(network.size)
+        expected = Background(partial(keras_answers, model, pictures)).result
+    if identity["batch"] > 1:
+        set_batch(graph, identity["batch"])
+    proofs.write(graph, network, identity, target, expected, blob)
 
 
 def keras_answers(model: Any, pictures: NDArray[np.uint8]) -> proofs.Answers:
@@ -66,12 +61,11 @@ def keras_answers(model: Any, pictures: NDArray[np.uint8]) -> proofs.Answers:
 
 
 def answer(request: dict[str, Any]) -> None:
-    """Do what `engine_openvino` asks for."""
-    network = find.find_network(request["network"])
-    target = blobs.Target(**{**request["target"], "graph": tuple(request["target"]["graph"])})
+    """Do what `openvino_engine` asks for."""
+    held = Held(Path(request["weights"]), request["checksum"])
+    target = blobs.Target(**request["target"])
     folder = request["graph"] and Path(request["graph"])
-    blob = Path(request["blob"])
-    convert(network, Path(request["file"]), request["checksum"], target, folder, blob)
+    convert(find_network(request["network"]), held, target, folder, Path(request["blob"]))
 
 
 if __name__ == "__main__":

@@ -9,20 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive.engines.blobs import Target
-from topfive.engines.run import EXACT, Run
+from topfive.engines.blobs import DEFAULT_DEVICE, Target
+from topfive.engines.run import Run
 from topfive.errors import EngineError
 
 AUTO = "AUTO"
 PROBABILITIES, LOGITS, FEATURES = 0, 1, 2  # the outputs of a compiled graph
-# What OpenVINO is asked to compute in; what a graph in 8 bits leaves over, in float32.
-HINTS = {"f32": EXACT, "int8": EXACT, "bf16": {"INFERENCE_PRECISION_HINT": "bf16"},
-         "f16": {"INFERENCE_PRECISION_HINT": "f16"}}  # fmt: skip
 CAPABILITIES = {"f32": "FP32", "int8": "INT8", "bf16": "BF16", "f16": "FP16"}
 
 
-def find_auto() -> str:
-    """Return the device that OpenVINO's AUTO chooses here, which cannot export by itself."""
+def find_device(name: str | None) -> str:
+    """Return a device as OpenVINO calls it, the CPU for None; for AUTO, which cannot export by
+    itself, the one that it chooses here."""
+    device = (name or DEFAULT_DEVICE).upper()
+    if device != AUTO:
+        return device
     import openvino
 
     number = openvino.opset8.parameter([1], np.float32)
@@ -56,7 +57,9 @@ def compile_graph(graph: Any, target: Target) -> Any:
 def hints(target: Target) -> dict[str, Any]:
     """Return what OpenVINO is told when it compiles for a target."""
     kind = "THROUGHPUT" if target.throughput else "LATENCY"
-    return {**HINTS[target.precision], "PERFORMANCE_HINT": kind}
+    # What a graph in 8 bits leaves over is in float32.
+    precision = "f32" if target.precision == "int8" else target.precision
+    return {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": kind}
 
 
 def run_of(compiled: Any, tensor: Any = None) -> Run:
@@ -84,15 +87,11 @@ def run_of(compiled: Any, tensor: Any = None) -> Run:
             answers[start : start + batch] = found[: batch - missing]
         return answers
 
-    return Run(
-        partial(run, output=PROBABILITIES),
-        partial(run, output=LOGITS),
-        partial(run, output=FEATURES),
-        batch=batch,
+    def parallel() -> int:
         # One request more than are computed at a time: none waits for the next picture.
-        parallel=lambda: _num_requests(alive[0]) + 1,
+        return int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")) + 1
+
+    answer, logits, features = (
+        partial(run, output=output) for output in (PROBABILITIES, LOGITS, FEATURES)
     )
-
-
-def _num_requests(compiled: Any) -> int:
-    return int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+    return Run(answer, logits, features, batch, parallel)

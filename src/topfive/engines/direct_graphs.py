@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive.engines import blobs, proofs, torch_files
-from topfive.errors import DamagedWeightsError, WeightsError
+from topfive.errors import DamagedWeightsError
 from topfive.networks import efficientnet_lite
 from topfive.networks.cards import Network
-from topfive.system.files import matches
+from topfive.system.files import matches, reading
 
 ASSET = "direct_answers.npz"
 
@@ -60,13 +60,10 @@ def build(network: Network, file: Path) -> Any:
     import openvino
     from openvino import opset13
 
-    try:
-        if not matches(file, str(network.weights.checksum)):
-            raise DamagedWeightsError(
-                f"{file} is not what it was: expected {network.weights.checksum}"
-            )
-    except OSError as error:
-        raise WeightsError(f"cannot read {file}: {error.strerror or error}") from error
+    checksum = str(network.weights.checksum)
+    with reading(file):
+        if not matches(file, checksum):
+            raise DamagedWeightsError(f"{file} is not what it was: expected {checksum}")
     picture = opset13.parameter([1, network.size, network.size, 3], np.uint8, "picture")
     # While it is bytes, which is a quarter of the work.
     x = opset13.convert(opset13.transpose(picture, np.array([0, 3, 1, 2])), "f32")
@@ -142,6 +139,6 @@ class _GraphLayers:
 
 
 def _sliding(stride: int) -> dict[str, Any]:
-    nothing = [0, 0]
-    return {"strides": [stride, stride], "pads_begin": nothing, "pads_end": nothing,
-            "dilations": [1, 1], "auto_pad": "same_upper"}  # fmt: skip
+    """Return how a kernel moves, with TensorFlow's "same" padding."""
+    steps = {"strides": [stride, stride], "dilations": [1, 1]}
+    return {**steps, "pads_begin": [0, 0], "pads_end": [0, 0], "auto_pad": "same_upper"}

@@ -9,27 +9,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from topfive.engines.run import EXACT, Run
 from topfive.errors import DamagedWeightsError, EngineError, MissingExtraError, UsageError
-from topfive.networks import weights
+from topfive.networks import weights as weight_files
 from topfive.networks.cards import Network
-from topfive.system import files
+from topfive.system import extras, files
+from topfive.system.processes import Background
 
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
-BACKENDS = ("tensorflow", "jax", "torch")
 BATCH = 32  # pictures at a time: bounds memory
 
 
 def load(
     network: Network,
-    file: Path | None = None,
+    weights: Path | None = None,
     *,
     backend: str,
     offline: bool = False,
@@ -40,8 +37,8 @@ def load(
 ) -> Run:
     """Build the network and return its `Run`.
 
-    `file` holds other weights than the published ones. A process has one Keras backend,
-    that of its first network.
+    `weights` is a file with others than the published ones. A process has one Keras
+    backend, that of its first network.
 
     Raises:
         MissingExtraError: the backend's framework is not installed.
@@ -49,12 +46,9 @@ def load(
         WeightsError: the weights cannot be had or do not fit.
     """
     if device is not None or threads is not None or precision != "f32":
-        raise UsageError(
-            f"--device, --threads and --precision are for OpenVINO; {backend} has settings of "
-            "its own"
-        )
-    if file is None:
-        file = weights.checked(network, offline)
+        only = "--device, --threads and --precision are for OpenVINO"
+        raise UsageError(f"{only}; {backend} has settings of its own")
+    file = weights or weight_files.checked(network, offline)
     start_keras(backend)
     from topfive.engines import keras_models
 
@@ -75,9 +69,8 @@ def start_keras(backend: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in (backend, "jaxlib"):
             raise
-        raise MissingExtraError(
-            f"the {backend} backend needs an extra: pip install 'topfive[{backend}]'"
-        ) from error
+        needs = f"the {backend} backend needs an extra: {extras.install(backend)}"
+        raise MissingExtraError(needs) from error
     running_on = keras.backend.backend()
     if running_on != backend:
         raise EngineError(
@@ -94,8 +87,8 @@ def run_of(model: Any) -> Run:
 
     def run(pictures: NDArray[np.uint8], output: int) -> NDArray[np.float32]:
         with lock, exact_predictions():
-            parts = [predict(model, pictures[start : start + BATCH])[output]
-                     for start in range(0, len(pictures), BATCH)]  # fmt: skip
+            some = (pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH))
+            parts = [predict(model, batch)[output] for batch in some]
         size = model.outputs[output].shape[-1]
         return np.concatenate(parts) if parts else np.empty((0, size), np.float32)
 
@@ -147,17 +140,21 @@ def _no_tensor_floats(backend: str) -> None:
         jax.config.update("jax_default_matmul_precision", "highest")
 
 
-def checked_model(network: Network, file: Path, checksum: str, pool: ThreadPoolExecutor) -> Any:
-    """Return the Keras model with the weights in `file`, which has the checksum."""
-    stamp = files.stamp(file)
+def checked_model(network: Network, weights: Path, checksum: str) -> Any:
+    """Return the Keras model with the weights in a file that has the checksum, or that stamp.
+
+    Raises:
+        WeightsError: it has not, changes meanwhile, or does not fit.
+    """
+    stamp = files.stamp(weights)
     # Hashing 553 MB takes as long as importing Keras: do both at once.
-    matches = pool.submit(lambda: checksum == stamp or files.matches(file, checksum))
+    matches = Background(lambda: checksum == stamp or files.matches(weights, checksum))
     start_keras("openvino")
     if not matches.result():
-        raise DamagedWeightsError(f"{file} is not what it was: expected {checksum}")
+        raise DamagedWeightsError(f"{weights} is not what it was: expected {checksum}")
     from topfive.engines import keras_models
 
-    model = keras_models.build(network, file)
-    if files.stamp(file) != stamp:
-        raise DamagedWeightsError(f"{file} changed while it was read")
+    model = keras_models.build(network, weights)
+    if files.stamp(weights) != stamp:
+        raise DamagedWeightsError(f"{weights} changed while it was read")
     return model

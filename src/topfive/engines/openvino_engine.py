@@ -10,23 +10,19 @@ import logging
 import shutil
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
 
 from topfive.engines import blobs, keras_engine
-from topfive.engines.devices import AUTO, check_device, find_auto
+from topfive.engines.devices import check_device, find_device
 from topfive.engines.proofs import open_blob
 from topfive.engines.run import Run
-from topfive.errors import (
-    DamagedWeightsError,
-    EngineError,
-    TopfiveError,
-    UsageError,
-    WeightsError,
-)
-from topfive.networks import records, weights
+from topfive.errors import DamagedWeightsError, EngineError, TopfiveError, UsageError, WeightsError
+from topfive.networks import records
+from topfive.networks import weights as weight_files
 from topfive.networks.cards import Network
+from topfive.networks.weights import Held
 from topfive.system import files
 from topfive.system.processes import Background, ChildError, ask
 
@@ -39,7 +35,7 @@ class ConversionError(Exception):
 
 def load(
     network: Network,
-    file: Path | None = None,
+    weights: Path | None = None,
     *,
     offline: bool = False,
     device: str | None = None,
@@ -52,9 +48,9 @@ def load(
     It is opened in the background: the first call of the run waits for it, compiles it
     where it is not in the cache, and raises what is in the way.
 
-    `file` holds other weights than the published ones; `device` is CPU, GPU, NPU or AUTO;
+    `weights` is a file with others than the published ones; `device` is CPU, GPU, NPU or AUTO;
     `threads` bounds the CPU's; with `throughput` it answers many pictures at a time, else
-    each as soon as it can; `precision` is one of `networks.PRECISIONS`.
+    each as soon as it can; `precision` is one of `cards.PRECISIONS`.
 
     Raises:
         UsageError: `threads` is given for another device, or the network has no int8 graph.
@@ -62,17 +58,15 @@ def load(
             run's first call) it cannot run the network to 1e-4.
         WeightsError: the weights cannot be had or do not fit (from the run's first call).
     """
-    device = (device or blobs.DEFAULT_DEVICE).upper()
-    if device == AUTO:
-        device = find_auto()
+    device = find_device(device)
     if threads is not None and device != blobs.DEFAULT_DEVICE:
         raise UsageError(f"--threads is for the CPU; {device} has none to bound")
-    graph: Path | None = None
-    hashes: tuple[str, ...] = ()
+    target, graph = blobs.Target(device, throughput, precision), None
     if precision == "int8":
-        graph, hashes = records.find_int8(network, weights.fingerprint(network, file) or "")
-    target = blobs.Target(device, throughput, precision, hashes)
-    reading = blobs.find(network, file, target)
+        known = weight_files.fingerprint(network, weights)
+        graph, hashes = records.find_int8(network, known or "")
+        target = replace(target, graph=hashes)
+    reading = blobs.find(network, weights, target)
     check_device(device, precision)  # imports OpenVINO while the file is read
     opening = Background(partial(open_blob, reading, target, threads)) if reading else None
 
@@ -83,19 +77,18 @@ def load(
                 return run
         except blobs.DamagedBlobError as error:
             log.warning("%s is damaged; making it anew", error)
-        held = weights.Held(file, files.stamp(file)) if file else weights.held(network, offline)
+        own = Held(weights, files.stamp(weights)) if weights else None
+        held = own or weight_files.held(network, offline)
         try:
-            return _converted(network, held, offline, target, graph, threads)
+            return _compile(network, held, offline, target, graph, threads)
         except (ConversionError, OSError) as error:
             # Who asks for a GPU, or for 8 bits, is not helped by the CPU's float32.
             if device != blobs.DEFAULT_DEVICE or precision != "f32":
                 where = device if precision == "f32" else f"{device} in {precision}"
                 raise EngineError(f"{where} cannot run {network.title}: {error}") from error
-            log.warning(
-                "cannot keep the compiled %s in %s: %s; every start will be slow",
-                network.title, blobs.folder(), error,
-            )  # fmt: skip
-            return _through_keras(network, file, offline)
+            kept = f"cannot keep the compiled {network.title} in {blobs.folder()}"
+            log.warning("%s: %s; every start will be slow", kept, error)
+            return _through_keras(network, weights, offline)
 
     return Run(
         lambda pictures: ready()(pictures),
@@ -106,9 +99,9 @@ def load(
     )
 
 
-def _converted(
+def _compile(
     network: Network,
-    held: weights.Held,
+    held: Held,
     offline: bool,
     target: blobs.Target,
     graph: Path | None,
@@ -130,10 +123,10 @@ def _converted(
             try:
                 _convert(network, held, target, graph, part)
             except DamagedWeightsError as error:
-                if held.path != weights.path(network):
+                if held.path != weight_files.path(network):
                     raise
                 log.warning("%s; fetching it again", error)
-                held = weights.fetch(network, offline, again=True)
+                held = weight_files.fetch(network, offline, again=True)
                 _convert(network, held, target, graph, part)
             part.replace(blob)
         blobs.remove_unused(keep=blob)
@@ -146,7 +139,7 @@ def _converted(
 
 
 def _convert(
-    network: Network, held: weights.Held, target: blobs.Target, graph: Path | None, blob: Path
+    network: Network, held: Held, target: blobs.Target, graph: Path | None, blob: Path
 ) -> None:
     """Write the file of a compiled network: here, or where that takes Keras, in a process of
     its own."""
@@ -154,7 +147,7 @@ def _convert(
 
     request = {
         "network": network.reference,
-        "file": str(held.path.absolute()),
+        "weights": str(held.path.absolute()),
         "checksum": held.checksum,
         "target": asdict(target),
         "graph": graph and str(graph.absolute()),
@@ -175,8 +168,8 @@ def _convert(
         raise ConversionError(f"{error} ({free:,.0f} MB free)") from None
 
 
-def _through_keras(network: Network, file: Path | None, offline: bool) -> Run:
+def _through_keras(network: Network, weights: Path | None, offline: bool) -> Run:
     """Run the Keras model in this process, on whatever backend Keras already has here."""
     keras = sys.modules.get("keras")
     backend = keras.backend.backend() if keras else "openvino"
-    return keras_engine.load(network, file, backend=backend, offline=offline)
+    return keras_engine.load(network, weights, backend=backend, offline=offline)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive.engines import blobs, devices
-from topfive.engines.run import Run
+from topfive.engines.run import Run, softmax
 from topfive.errors import EngineError
 from topfive.networks.cards import Network
 from topfive.system.processes import last_line
@@ -109,10 +109,8 @@ def prove(network: Network, expected: Answers, run: Run, shown: NDArray[np.uint8
             feature by more than that part of the largest.
     """
     logits, features = expected
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities = powers / powers.sum(axis=1, keepdims=True)
     for what, known, found in (
-        ("a probability", probabilities, run(shown)),
+        ("a probability", softmax(logits), run(shown)),
         ("a logit", logits, run.logits(shown)),
         ("a feature", features, run.features(shown)),
     ):

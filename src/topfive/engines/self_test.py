@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive.engines import direct_graphs, proofs
+from topfive.engines.run import softmax
 from topfive.errors import TopfiveError
 from topfive.networks.published import DEFAULT_NETWORK, NETWORKS
 from topfive.system.processes import skip_openvino_converter
@@ -26,8 +27,7 @@ TOLERANCE = 1e-4
 def difference(probabilities: NDArray[np.float32]) -> float:
     """Return the largest difference of (2, 1000) probabilities from the stored answers."""
     logits, _ = direct_graphs.stored(NETWORK)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return float(np.abs(probabilities - powers / powers.sum(axis=1, keepdims=True)).max())
+    return float(np.abs(probabilities - softmax(logits)).max())
 
 
 def answers(backend: str, device: str | None = None) -> NDArray[np.float32]:

@@ -7,9 +7,10 @@ from functools import partial
 
 from topfive.engines import keras_engine, openvino_engine
 from topfive.engines.run import Run
+from topfive.networks.cards import KERAS_BACKENDS
 
 # Each loads a network: `load(network, weights file or None, ...) -> Run`.
 ENGINES: dict[str, Callable[..., Run]] = {
     "openvino": openvino_engine.load,
-    **{name: partial(keras_engine.load, backend=name) for name in keras_engine.BACKENDS},
+    **{name: partial(keras_engine.load, backend=name) for name in KERAS_BACKENDS},
 }

@@ -17,7 +17,6 @@ from typing import IO, Any
 
 from topfive.errors import WeightsError
 
-HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
 ZIP_MEMBER = "model.weights.h5"
 SEED = "seed_generator"  # dropout's random state, which no weight depends on

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from topfive.engines import deep_compression, torch_files, weight_formats
 from topfive.engines.torch_files import TORCH_MAGIC
-from topfive.engines.weight_formats import HDF5_MAGIC, ZIP_MAGIC
+from topfive.engines.weight_formats import ZIP_MAGIC
 from topfive.errors import WeightsError
+from topfive.networks.weights import HDF5_MAGIC
+from topfive.system.files import reading
 
 
 def load_weights(model: Any, file: Path) -> None:
@@ -26,11 +29,8 @@ def load_weights(model: Any, file: Path) -> None:
         WeightsError: the file is missing, cut, foreign, or a tensor does not fit; the
             message names the first such tensor.
     """
-    try:
-        with file.open("rb") as stream:
-            magic = stream.read(len(HDF5_MAGIC))
-    except OSError as error:
-        raise WeightsError(f"cannot read {file}: {error.strerror}") from error
+    with reading(file), file.open("rb") as stream:
+        magic = stream.read(len(HDF5_MAGIC))
     try:
         if magic == HDF5_MAGIC or magic.startswith(ZIP_MAGIC):
             _load_hdf5(model, file)
@@ -106,7 +106,8 @@ def _assign(variables: Iterable[Any], tensors: Iterable[tuple[str, Any]]) -> Non
             raise WeightsError(f"the file ends before {variable.path!r}")
         name, dataset = tensor
         shape, kind = getattr(dataset, "shape", None), getattr(dataset, "dtype", None)
-        if kind is None or kind.kind not in "fiu" or dataset.is_virtual or dataset.external:
+        elsewhere = getattr(dataset, "is_virtual", False) or getattr(dataset, "external", None)
+        if kind is None or kind.kind not in "fiu" or elsewhere:
             raise WeightsError(f"{name!r} is not a plain array of numbers")
         if shape != tuple(variable.shape):
             raise WeightsError(
@@ -116,7 +117,7 @@ def _assign(variables: Iterable[Any], tensors: Iterable[tuple[str, Any]]) -> Non
         pairs.append((variable, name, dataset))
     for variable, name, dataset in pairs:
         with np.errstate(over="ignore"):  # to infinity, which is refused next
-            values = np.asarray(dataset[()], dtype=variable.dtype)
+            values = np.asarray(dataset[()], variable.dtype, order="C")
         if not np.isfinite(values).all():
             raise WeightsError(f"{name!r} holds values that are not finite numbers")
         variable.assign(values)
@@ -136,30 +137,25 @@ def _load_deep_compression(model: Any, file: Path) -> None:
 
 
 def _load_torch(model: Any, file: Path) -> None:
-    tensors = {name: one for name, one in torch_files.read(file).items() if one.dtype.kind == "f"}
-    pairs = []
-    for place, tensor in zip_longest(_torch_places(model), tensors.items()):
-        if place is None:
-            raise WeightsError(f"the file goes on with {tensor[0]!r} where the network ends")
-        variable, end, axes = place
-        if tensor is None:
-            raise WeightsError(f"the file ends before {variable.path!r}")
-        name, values = tensor
-        if not name.endswith(f".{end}") or values.ndim != len(axes):
-            raise WeightsError(
-                f"{name!r} {values.shape} stands where {variable.path!r} is expected"
-            )
-        values = values.transpose(axes)
-        if values.shape != tuple(variable.shape):
-            raise WeightsError(
-                f"{variable.path!r} has the shape {tuple(variable.shape)}, "
-                f"{name!r} in the file {values.shape}"
-            )
-        pairs.append((variable, name, values))
-    for variable, name, values in pairs:
-        if not np.isfinite(values).all():
-            raise WeightsError(f"{name!r} holds values that are not finite numbers")
-        variable.assign(np.ascontiguousarray(values))
+    places = list(_torch_places(model))
+    _assign([variable for variable, *_ in places], _turned(places, torch_files.read(file)))
+
+
+def _turned(
+    places: Iterable[tuple[Any, str, tuple[int, ...]]], tensors: Mapping[str, NDArray[np.generic]]
+) -> Iterator[tuple[str, NDArray[np.generic]]]:
+    """Yield the tensors of floats with their axes in Keras's order."""
+    following = iter(places)
+    for name, values in tensors.items():
+        if values.dtype.kind != "f":
+            continue
+        if place := next(following, None):
+            variable, end, axes = place
+            if not name.endswith(f".{end}") or values.ndim != len(axes):
+                what = f"{name!r} {values.shape}"
+                raise WeightsError(f"{what} stands where {variable.path!r} is expected")
+            values = values.transpose(axes)
+        yield name, values
 
 
 def _torch_places(model: Any) -> Iterator[tuple[Any, str, tuple[int, ...]]]:

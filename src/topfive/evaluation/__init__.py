@@ -19,4 +19,5 @@ __all__ = [
     "report",
     "report_tables",
     "review",
+    "truth_files",
 ]

@@ -17,16 +17,16 @@ PRODUCT_OPERATIONS = 2 * SIDE**3  # a multiplication and an addition are two ope
 RANGE = 4.0  # what the product's 8 bits span; its matrices are normally distributed
 
 
-def multiply_adds(graph: Any) -> int:
+def count_multiply_adds(graph: Any) -> int:
     """Return the multiplications, each with an addition, that an OpenVINO graph of fixed shapes
     does in its convolutions and dense layers: what papers count.
 
     What merges into these layers (biases, normalisation, activations) and pooling is left out.
     """
-    return sum(_multiply_adds(operation) for operation in graph.get_ops())
+    return sum(_count(operation) for operation in graph.get_ops())
 
 
-def _multiply_adds(operation: Any) -> int:
+def _count(operation: Any) -> int:
     kind = operation.get_type_name()
     if kind == "MatMul":
         transposed = operation.get_attributes()["transpose_a"]
@@ -40,7 +40,7 @@ def _multiply_adds(operation: Any) -> int:
     return int(math.prod(operation.output(0).get_shape()) * shared)
 
 
-def product(precision: str) -> Any:
+def make_product(precision: str) -> Any:
     """Return the graph of a matrix product, (SIDE, SIDE) times constant (SIDE, SIDE), which is
     quantised as NNCF quantises a dense layer where the precision is int8."""
     import openvino
@@ -58,13 +58,13 @@ def product(precision: str) -> Any:
     return openvino.Model([opset13.matmul(*factors, False, False)], [left])
 
 
-def machine() -> dict[str, Any]:
+def describe_machine() -> dict[str, Any]:
     """Return what the numbers depend on: the CPU, how many of them, the versions."""
     import openvino
 
     return {
         "cpu": openvino.Core().get_property(blobs.DEFAULT_DEVICE, "FULL_DEVICE_NAME"),
-        "cpus": num_cpus(),
+        "cpus": count_cpus(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "openvino": openvino.get_version(),
@@ -72,7 +72,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def num_cpus() -> int:
+def count_cpus() -> int:
     """Return how many CPUs this process may use."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))

@@ -6,10 +6,11 @@ Pictures are not read here: the networks alone are timed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import product
+from itertools import chain, product
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 
 from topfive.engines import blobs, devices, graphs
 from topfive.errors import EngineError, UsageError
-from topfive.evaluation import arithmetic
+from topfive.evaluation import arithmetic, bench_subjects
 from topfive.evaluation.bench_subjects import Subject
 from topfive.system.processes import Background
 
@@ -70,6 +71,7 @@ class Measurement:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
         way = self.configuration
+        rates = {"median": self.rate, "lowest": self.slowest, "highest": self.fastest}
         return {
             "network": way.subject.network.name,
             "precision": way.subject.precision,
@@ -77,14 +79,51 @@ class Measurement:
             "threads": way.threads,
             "batch": way.batch,
             "turns": self.turns,
-            "pictures_per_second": {
-                "median": self.rate, "lowest": self.slowest, "highest": self.fastest,
-            },
+            "pictures_per_second": rates,
             "answer_milliseconds": {"median": self.milliseconds, "p95": self.p95},
             "operations_per_second": self.operations,
             "product_operations_per_second": self.limit,
             "share_of_product": self.share,
-        }  # fmt: skip
+        }
+
+
+def bench(
+    networks: Sequence[str] = (),
+    precisions: Sequence[str] | None = None,
+    *,
+    threads: Sequence[int] = (),
+    batches: Sequence[int] = (1, 4, 16),
+    seconds: float = 3.0,
+    runs: int = 3,
+    weights: Path | None = None,
+    random_weights: bool = False,
+    turns: list[Turn] | None = None,
+    progress: Callable[[int, int, Configuration | None], None] = lambda *_: None,
+) -> list[Measurement]:
+    """Measure how fast networks answer on this machine's CPU, without reading pictures.
+
+    Each way to run a network has `runs` turns of `seconds`: with each of `threads` (one, and as
+    many as there are CPUs), alone and with each of `batches` pictures at a time; see
+    `bench_subjects.find` for the others. `turns` gets each as it comes, for who stops early;
+    `progress` hears how many are done of how many, and which is next.
+
+    Raises:
+        UsageError: there is no such network or precision, or there are fewer CPUs.
+        WeightsError: the weights are not here.
+        EngineError: OpenVINO cannot run it so.
+    """
+    threads = threads or tuple(dict.fromkeys((1, arithmetic.count_cpus())))
+    check_threads(threads)
+    found = bench_subjects.find(networks, precisions, weights, random_weights)
+    turns = [] if turns is None else turns
+    progress(0, 1, None)
+    with bench_subjects.open_subjects(found, weights) as ready:
+        ways = combine(ready, threads, batches)
+        progress(0, runs * len(ways), ways[0])
+        for place, turn in enumerate(measure(ways, seconds, runs), start=1):
+            turns.append(turn)
+            progress(place, runs * len(ways), ways[place % len(ways)])
+    return summarise(turns)
 
 
 def summarise(turns: Sequence[Turn]) -> list[Measurement]:
@@ -92,26 +131,25 @@ def summarise(turns: Sequence[Turn]) -> list[Measurement]:
     found: dict[Configuration, list[Turn]] = {}
     for turn in turns:
         found.setdefault(turn.configuration, []).append(turn)
-    return [_summary(way, of_way) for way, of_way in found.items()]
+    return [_summarise(way, of_way) for way, of_way in found.items()]
 
 
-def _summary(way: Configuration, turns: Sequence[Turn]) -> Measurement:
+def _summarise(way: Configuration, turns: Sequence[Turn]) -> Measurement:
     rates = [turn.rate for turn in turns]
     times = 1000 * np.concatenate([turn.seconds for turn in turns])
-    return Measurement(
-        way, len(turns), median(rates), min(rates), max(rates),
-        float(np.median(times)), float(np.percentile(times, 95)),
-        median(turn.operations for turn in turns), median(turn.limit for turn in turns),
-        median(turn.operations / turn.limit for turn in turns),
-    )  # fmt: skip
+    found = len(turns), median(rates), min(rates), max(rates)
+    milliseconds, p95 = float(np.median(times)), float(np.percentile(times, 95))
+    operations, limit = median(one.operations for one in turns), median(one.limit for one in turns)
+    share = median(turn.operations / turn.limit for turn in turns)
+    return Measurement(way, *found, milliseconds, p95, operations, limit, share)
 
 
 def to_dict(measurements: Sequence[Measurement], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the machine, the `settings`, the networks and the measurements, ready for JSON."""
-    subjects = {one.configuration.subject.network.name: one.configuration.subject
-                for one in measurements}  # fmt: skip
+    found = [one.configuration.subject for one in measurements]
+    subjects = {one.network.name: one for one in found}
     return {
-        "machine": arithmetic.machine(),
+        "machine": arithmetic.describe_machine(),
         "settings": {**settings, "product": [arithmetic.SIDE] * 3},
         "networks": [
             {"network": name, "weights": subject.weights, "multiply_adds": subject.multiply_adds}
@@ -123,22 +161,20 @@ def to_dict(measurements: Sequence[Measurement], settings: Mapping[str, Any]) ->
 
 def check_threads(threads: Sequence[int]) -> None:
     """Raise a `UsageError` if there are fewer CPUs than threads."""
-    if max(threads) > arithmetic.num_cpus():
+    if max(threads) > arithmetic.count_cpus():
         raise UsageError(
-            f"{max(threads)} threads: this process may use {arithmetic.num_cpus()} CPUs"
+            f"{max(threads)} threads: this process may use {arithmetic.count_cpus()} CPUs"
         )
 
 
-def configurations(
+def combine(
     ready: Sequence[Subject], threads: Sequence[int], batches: Sequence[int]
 ) -> list[Configuration]:
     """Return all ways to run the subjects, in the order of a table."""
+    alone, several = product(ready, threads), product(ready, threads, batches)
     return [
-        *(Configuration(one, LATENCY, number, 1) for one, number in product(ready, threads)),
-        *(
-            Configuration(one, THROUGHPUT, number, batch)
-            for one, number, batch in product(ready, threads, batches)
-        ),
+        *(Configuration(one, LATENCY, number, 1) for one, number in alone),
+        *(Configuration(one, THROUGHPUT, number, batch) for one, number, batch in several),
     ]
 
 
@@ -162,20 +198,16 @@ def measure(ways: Sequence[Configuration], seconds: float, runs: int) -> Iterato
                 answers = run(compiled, seconds)
                 after = answers_per_second(run(limit, seconds * PRODUCT_SHARE))
                 rate = way.batch * answers_per_second(answers)
-                yield Turn(
-                    way,
-                    rate,
-                    tuple(one for times in answers for one in times),
-                    2 * rate * way.subject.multiply_adds,
-                    (before + after) / 2 * arithmetic.PRODUCT_OPERATIONS,
-                )
+                operations = 2 * rate * way.subject.multiply_adds
+                possible = (before + after) / 2 * arithmetic.PRODUCT_OPERATIONS
+                yield Turn(way, rate, tuple(chain(*answers)), operations, possible)
     except RuntimeError as error:
         name, reason = way.subject.network.title, str(error).strip().splitlines()[-1]
         raise EngineError(f"OpenVINO cannot run {name}, {way.batch} at a time: {reason}") from error
 
 
 def _compiled_product(precision: str, mode: str, threads: int) -> Any:
-    return _compile(arithmetic.product(precision), precision, mode, threads)
+    return _compile(arithmetic.make_product(precision), precision, mode, threads)
 
 
 def _compiled(way: Configuration) -> Any:
@@ -211,9 +243,10 @@ def run(compiled: Any, seconds: float) -> list[list[float]]:
     for _ in range(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")):
         request = compiled.create_infer_request()
         values = request.get_input_tensor().data
-        values[...] = random.integers(0, 256, values.shape) if values.dtype == np.uint8 else (
-            random.standard_normal(values.shape)
-        )  # fmt: skip
+        if values.dtype == np.uint8:
+            values[...] = random.integers(0, 256, values.shape)
+        else:
+            values[...] = random.standard_normal(values.shape)
         request.start_async()  # the first is slower, and is not counted
         requests.append(request)
     for request in requests:

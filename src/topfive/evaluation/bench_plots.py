@@ -7,7 +7,6 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from topfive.errors import UsageError
 from topfive.evaluation import plots
 from topfive.evaluation.bench import THROUGHPUT, Measurement
 from topfive.system import files
@@ -15,7 +14,7 @@ from topfive.system import files
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FORMATS = {".svg": "svg", ".png": "png"}
+FORMATS = (".svg", ".png")
 WIDTH, HEIGHT = 420, 440  # of a network's panel, in pixels
 MARGIN = 120  # more, so that the legend fits where there is one panel
 
@@ -24,16 +23,11 @@ def check(file: Path) -> None:
     """Refuse, before anything is measured, what `write` could not write.
 
     Raises:
-        UsageError: the suffix is none of `FORMATS`, or the folder is missing.
+        UsageError: see `files.check_target`; the suffixes are `FORMATS`.
         MissingExtraError: matplotlib is not installed.
     """
-    if file.suffix.lower() not in FORMATS:
-        raise UsageError(f"{file}: expected a name that ends in {', '.join(FORMATS)}")
-    if not file.parent.is_dir():
-        raise UsageError(f"{file}: there is no folder {file.parent}; make it first")
-    if file.is_dir():
-        raise UsageError(f"{file} is a folder; expected a file")
-    plots.picture(lambda _: None, "svg", width=72, height=72)
+    files.check_target(file, FORMATS)
+    plots.check()
 
 
 def write(file: Path, measurements: Sequence[Measurement]) -> None:
@@ -60,7 +54,7 @@ def write(file: Path, measurements: Sequence[Measurement]) -> None:
         lines = dict(zip(*panels[0].get_legend_handles_labels()[::-1], strict=True))
         figure.legend(lines.values(), lines.keys(), loc="outside upper left", ncols=2)
 
-    format, width = FORMATS[file.suffix.lower()], MARGIN + WIDTH * max(1, len(names))
+    format, width = file.suffix.lower()[1:], MARGIN + WIDTH * max(1, len(names))
     content = plots.picture(draw, format, width=width, height=HEIGHT)
     with files.replacing(file) as part:
         part.write_bytes(content)
@@ -73,20 +67,16 @@ def _draw(axes: Axes, measurements: Sequence[Measurement]) -> None:
         lines.setdefault((way.subject.precision, way.threads), []).append(one)
     for place, ((precision, threads), points) in enumerate(lines.items()):
         points.sort(key=lambda one: one.configuration.batch)
-        colour = plots.SERIES[place % len(plots.SERIES)]
-        batches = [one.configuration.batch for one in points]
-        axes.errorbar(
-            batches, [one.rate for one in points],
-            yerr=[[one.rate - one.slowest for one in points],
-                  [one.fastest - one.rate for one in points]],
-            color=colour, marker=plots.MARKERS[place % len(plots.MARKERS)], capsize=4,
-            label=f"{precision}, {threads} thread{'s' * (threads > 1)}",
-        )  # fmt: skip
-        limit = median(one.limit for one in points)
-        axes.axhline(
-            limit / (2 * points[0].configuration.subject.multiply_adds), color=colour,
-            linestyle="--", linewidth=1.5, label="as fast as a matrix product",
-        )  # fmt: skip
+        look = plots.style(place)
+        batches, rates = zip(*((one.configuration.batch, one.rate) for one in points), strict=True)
+        below = [one.rate - one.slowest for one in points]
+        above = [one.fastest - one.rate for one in points]
+        label = f"{precision}, {threads} thread{'s' * (threads > 1)}"
+        axes.errorbar(batches, rates, yerr=(below, above), label=label, **look)
+        work = 2 * points[0].configuration.subject.multiply_adds
+        limit = median(one.limit for one in points) / work
+        look = {"color": look["color"], "linestyle": "--", "linewidth": 1.5}
+        axes.axhline(limit, label="as fast as a matrix product", **look)
     axes.set_xscale("log", base=2)
     axes.set_xticks(sorted({one.configuration.batch for one in measurements}))
     axes.xaxis.set_major_formatter("{x:g}")

@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 from topfive.engines import blobs, devices, graphs
 from topfive.errors import EngineError, UsageError, WeightsError
 from topfive.evaluation import arithmetic
-from topfive.networks import records, weights
+from topfive.networks import records
+from topfive.networks import weights as weight_files
 from topfive.networks.cards import PRECISIONS, Network, check_choice
 from topfive.networks.find import find_network
 from topfive.networks.taught_folders import check_weights
@@ -39,14 +40,14 @@ class Subject:
 def find(
     names: Sequence[str],
     precisions: Sequence[str] | None = None,
-    file: Path | None = None,
+    weights: Path | None = None,
     random: bool = False,
 ) -> list[tuple[Network, str, str]]:
     """Return what there is to measure: networks, each in its precisions, and the weights' hash
     (see `weights.fingerprint`).
 
-    `precisions` None is float32 and, where a network has a graph in 8 bits here, that; `file`
-    holds other weights, and `random` makes them up: they are as fast.
+    `precisions` None is float32 and, where a network has a graph in 8 bits here, that; `weights`
+    is a file with others, and `random` makes them up: they are as fast.
 
     Raises:
         UsageError: a name is unknown, or a network has no graph in 8 bits.
@@ -56,19 +57,19 @@ def find(
     for precision in precisions or ():
         check_choice("precision", precision, PRECISIONS)
         devices.check_device(blobs.DEFAULT_DEVICE, precision)
-    if random and (file or "int8" in (precisions or ())):
+    if random and (weights or "int8" in (precisions or ())):
         raise UsageError("random weights stand for no file, and have no graph in 8 bits")
-    if file and len(names) > 1:
+    if weights and len(names) > 1:
         raise UsageError(f"one weight file is for one network; received {', '.join(names)}")
     networks = list(dict.fromkeys(map(find_network, names or (None,))))
     if len({network.name for network in networks}) < len(networks):
         raise UsageError("several of the networks have one name; measure one after the other")
     found = []
     for network in networks:
-        check_weights(network, file)
+        check_weights(network, weights)
         if random and network.taught:
             raise UsageError(f"random weights are for published networks, not for {network.name}")
-        checksum = RANDOM if random else _checksum(network, file)
+        checksum = RANDOM if random else _checksum(network, weights)
         stored = "int8" in records.read(network.name, checksum).get(records.PRECISIONS, {})
         for precision in precisions or ("f32", *("int8",) * stored):
             if precision == "int8":
@@ -78,21 +79,21 @@ def find(
 
 
 def _checksum(network: Network, file: Path | None) -> str:
-    if file is None and not weights.path(network).is_file():
+    if file is None and not weight_files.path(network).is_file():
         if network.taught and network.taught.body:
-            weights.held(network)  # raises the error that says so
+            weight_files.held(network)  # raises the error that says so
         get = f"topfive weights fetch {network.taught.backbone if network.taught else network.name}"
         random = "" if network.taught else "; or measure with --random-weights, which are as fast"
         raise WeightsError(
-            f"the weights of {network.title} are not here: {get}{random}{weights.way_out()}"
+            f"the weights of {network.title} are not here: {get}{random}{weight_files.way_out()}"
         )
-    known = None if file else weights.held(network, offline=True).checksum  # pins it, if need be
-    return weights.fingerprint(network, file) or known or ""
+    known = None if file else weight_files.held(network, offline=True).checksum  # or pins it
+    return weight_files.fingerprint(network, file) or known or ""
 
 
 @contextmanager
-def subjects(
-    found: Sequence[tuple[Network, str, str]], file: Path | None = None
+def open_subjects(
+    found: Sequence[tuple[Network, str, str]], weights: Path | None = None
 ) -> Iterator[list[Subject]]:
     """Yield what `find` returned with its graphs, in files that are there for as long.
 
@@ -113,19 +114,19 @@ def subjects(
             else:
                 place = Path(folder) / f"{network.name}.xml"
                 if not place.is_file():
-                    _spawn(network, file, checksum, place)
+                    _make_graph(network, weights, checksum, place)
                 graph = openvino.Core().read_model(place)
-            work = arithmetic.multiply_adds(graph)
+            work = arithmetic.count_multiply_adds(graph)
             ready.append(Subject(network, precision, checksum, place, work))
         yield ready
 
 
-def _spawn(network: Network, file: Path | None, checksum: str, graph: Path) -> None:
-    place = str((file or weights.path(network)).absolute())
+def _make_graph(network: Network, file: Path | None, checksum: str, graph: Path) -> None:
+    place = str((file or weight_files.path(network)).absolute())
     if network.taught:  # the hash of the file alone
-        checksum = weights.checksum(network) or ""
-    request = {"network": network.reference, "file": place, "checksum": checksum,
-               "graph": str(graph)}  # fmt: skip
+        checksum = weight_files.checksum(network) or ""
+    request = {"network": network.reference, "file": place, "checksum": checksum}
+    request["graph"] = str(graph)
     try:
         ask("topfive.evaluation.bench_process", request)
     except ChildError as error:

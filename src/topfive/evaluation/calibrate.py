@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive.classification.calibration import (
-    METHODS,
-    REJECT_SCORES,
-    TEMPERATURES,
-    Calibration,
-    key,
-    quantile,
-)
-from topfive.classification.classifier import Classifier
-from topfive.errors import EngineError
+from topfive.classification.calibration import TEMPERATURES, Calibration, key, quantile
+from topfive.classification.classifier import Classifier, ClassifierOptions
+from topfive.classification.options import METHODS, REJECT_RATE, REJECT_SCORES
 from topfive.evaluation import calibration_fit, familiar_pictures, ground_truth, metrics
-from topfive.evaluation.calibration_fit import COVERAGES, REJECT_RATE, Sets
-from topfive.evaluation.evaluate import EvaluationListener
+from topfive.evaluation.calibration_fit import COVERAGES, Sets
+from topfive.evaluation.evaluate import EvaluationListener, Trial
 from topfive.evaluation.metrics import Measure
 from topfive.networks import labels, records
 from topfive.networks.cards import Network
 from topfive.networks.find import find_network
 from topfive.results import Failure
-from topfive.sources.source import Source
 
 FEW = 500  # pictures
 AT_BOUND = 1.01
@@ -75,13 +66,13 @@ def calibrate(
     reject_rate: float = REJECT_RATE,
     store: bool = True,
     listener: EvaluationListener | None = None,
-    **options: Any,
+    **options: Unpack[ClassifierOptions],
 ) -> Calibrated:
     """Fit a network's calibration to a folder of labelled pictures, and store it for its
     weights, recipe and precision, so that `Classifier` finds it.
 
     For the folder, `truth` and `numbers` see `ground_truth.read`, for `method`, `reject_score`
-    and `reject_rate` see `fitting.fit`; `options` are those of `Classifier`. Pictures that
+    and `reject_rate` see `calibration_fit.fit`; `options` are those of `Classifier`. Pictures that
     cannot be read are left out.
 
     Raises:
@@ -96,73 +87,50 @@ def calibrate(
     listener.found(known)
     if said := familiar_pictures.by_names(card, known):
         listener.warn(f"{said}; {TOO_SURE}")
-    classifier = Classifier(card, throughput=True, **options)
-    listener.begin(classifier)
-    hashes: list[str | None] = []
-    logits, truths, failures = responses(classifier, known, listener, hashes.append)
-    if said := familiar_pictures.by_contents(card, hashes):
+    trial = Trial(Classifier(card, throughput=True, **options), known, listener, "logits")
+    logits, truths = _read(trial)
+    classifier = trial.classifier
+    if said := familiar_pictures.by_contents(card, trial.hashes):
         listener.warn(f"{said}; {TOO_SURE}")
     found = calibration_fit.fit(
-        logits, truths, method=method, reject_score=reject_score, reject_rate=reject_rate,
-        recipe=str(classifier.recipe), precision=classifier.precision,
-    )  # fmt: skip
-    sets = calibration_fit.find_sets(found, logits, truths)
-    num_classes = len(np.unique(truths))
-    right = metrics.share(int((logits.argmax(axis=1) == truths).sum()), len(truths))
+        logits,
+        truths,
+        method=method,
+        reject_score=reject_score,
+        reject_rate=reject_rate,
+        recipe=str(classifier.recipe),
+        precision=classifier.precision,
+    )
     result = Calibrated(
-        card.name, classifier.weights, known.layout, num_classes, found, sets,
-        calibration_fit.find_rejected(found, logits), failures,
-        tuple(_remarks(card, right, found, sets, num_classes, len(classifier.labels))),
-    )  # fmt: skip
+        card.name,
+        classifier.weights,
+        known.layout,
+        len(np.unique(truths)),
+        found,
+        calibration_fit.find_sets(found, logits, truths),
+        calibration_fit.find_rejected(found, logits),
+        tuple(trial.failures),
+        (),
+    )
+    right = metrics.share(int((logits.argmax(axis=1) == truths).sum()), len(truths))
+    remarks = _remark_on(result, card, right, len(classifier.labels))
+    result = replace(result, remarks=tuple(remarks))
     if store:
         name = key(found.precision, found.recipe)
         records.update(card.name, classifier.weights, records.CALIBRATIONS, name, found.to_dict())
     return result
 
 
-def responses(
-    classifier: Classifier, pictures: Iterable[tuple[Source, int]], listener: EvaluationListener,
-    recognise: Callable[[str | None], None] = lambda _sha256: None,
-) -> tuple[NDArray[np.float32], NDArray[np.intp], tuple[Failure, ...]]:  # fmt: skip
-    """Return the logits (n, classes) and the classes (n,) of the pictures that can be read, and
-    the failures of the others; `recognise` is given the sha256 of each that can.
-
-    Raises:
-        EngineError: logits are no numbers.
-    """
-    waiting: deque[int] = deque()
-
-    def draw() -> Iterator[Source]:
-        for source, index in pictures:
-            waiting.append(index)
-            yield source
-
-    logits: list[NDArray[np.float32]] = []
-    truths: list[int] = []
-    failures: list[Failure] = []
-    for source, response in classifier.responses(draw(), output="logits"):
-        truth, values = waiting.popleft(), response.values
-        if isinstance(values, Failure):
-            failures.append(values)
-            listener.add(source.name, values)
-            continue
-        if not np.isfinite(values).all():
-            raise EngineError(
-                f"{classifier.network.name} in {classifier.precision} answers {source.name} with "
-                "no numbers (NaN); another precision or device may do"
-            )
-        logits.append(values)
-        truths.append(truth)
-        recognise(response.sha256)
-        listener.add(source.name, None)
-    shape = (len(logits), len(classifier.labels))
-    return np.asarray(logits, np.float32).reshape(shape), np.array(truths, np.intp), tuple(failures)
+def _read(trial: Trial) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """Return the logits (n, classes) and the classes (n,) of the pictures that can be read."""
+    found = [(values, truth) for _, truth, values in trial]
+    logits = np.array([values for values, _ in found], np.float32)
+    truths = np.array([truth for _, truth in found], np.intp)
+    return logits.reshape(-1, len(trial.classifier.labels)), truths
 
 
-def _remarks(
-    network: Network, right: Measure, found: Calibration, sets: tuple[Sets, ...],
-    num_classes: int, known: int,
-) -> Iterator[str]:  # fmt: skip
+def _remark_on(result: Calibrated, network: Network, right: Measure, known: int) -> Iterator[str]:
+    found, sets, num_classes = result.calibration, result.sets, result.num_classes
     count = found.pictures
     if network.top1 is not None and 100 * right.low > network.top1 + BETTER:
         yield (

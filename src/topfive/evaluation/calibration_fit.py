@@ -10,16 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive.classification.calibration import (
-    METHODS,
-    REJECT_SCORES,
     TEMPERATURES,
     Calibration,
     conformal_scores,
     quantile,
     ranking,
     reject_scores,
-    softmax,
 )
+from topfive.classification.options import METHODS, REJECT_RATE, REJECT_SCORES
+from topfive.engines.run import softmax
 from topfive.errors import UsageError
 from topfive.evaluation import metrics
 from topfive.evaluation.metrics import Measure
@@ -27,7 +26,6 @@ from topfive.networks.cards import check_choice
 from topfive.version import __version__
 
 COVERAGES = (0.8, 0.9, 0.95)
-REJECT_RATE = 0.05
 # RAPS's lambda and k_reg. They are fixed, for what is chosen on the pictures that give the
 # quantile breaks the promise (0.941 was measured for 0.95), and what is chosen on others takes
 # these from it, which made larger sets on 160 photographs than these two.

@@ -86,31 +86,36 @@ class SideBySide:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
         names = [one.network.name for one in self.contenders]
-        return {
-            "networks": [
-                {
-                    "network": one.network.name, "precision": one.precision, "recipe": one.recipe,
-                    "agreement": one.agreements / len(self.pictures),
-                    "milliseconds": round(one.milliseconds, 3), "memory": one.memory,
-                    "weights_size": one.weights, "compiled_size": one.compiled,
-                }
-                for one in self.contenders
-            ],
-            "pictures": [
-                {
-                    "source": one.source, "label": one.label, "votes": one.votes,
-                    "answers": [
-                        {"network": name, "predictions": [asdict(best) for best in answer]}
-                        for name, answer in zip(names, one.answers, strict=True)
-                    ],
-                }
-                for one in self.pictures
-            ],
-            "failures": [one.to_dict() for one in self.failures],
-        }  # fmt: skip
+        pictures = [
+            {
+                "source": one.source,
+                "label": one.label,
+                "votes": one.votes,
+                "answers": [
+                    {"network": name, "predictions": [asdict(best) for best in answer]}
+                    for name, answer in zip(names, one.answers, strict=True)
+                ],
+            }
+            for one in self.pictures
+        ]
+        networks = [
+            {
+                "network": one.network.name,
+                "precision": one.precision,
+                "recipe": one.recipe,
+                "agreement": one.agreements / len(pictures),
+                "milliseconds": round(one.milliseconds, 3),
+                "memory": one.memory,
+                "weights_size": one.weights,
+                "compiled_size": one.compiled,
+            }
+            for one in self.contenders
+        ]
+        failures = [one.to_dict() for one in self.failures]
+        return {"networks": networks, "pictures": pictures, "failures": failures}
 
 
-def here() -> list[Network]:
+def find_here() -> list[Network]:
     """Return the networks whose weights are on this machine.
 
     Raises:
@@ -157,15 +162,15 @@ def compare(
     check_choice("backend", backend, ENGINES)
     check_choice("precision", precision, PRECISIONS)
     cards = [find_network(one) for one in networks]
-    cards = list(dict.fromkeys(cards or here()))
+    cards = list(dict.fromkeys(cards or find_here()))
     if top < 1 or max_pixels < 1 or (threads is not None and threads < 1):
         raise UsageError("top, max_pixels and threads must be at least 1")
     if weights is not None and len(cards) > 1:
         names = ", ".join(card.name for card in cards)
         raise UsageError(f"one weight file is for one network; compared are {names}")
     if (device or "").upper() == devices.AUTO:
-        device = devices.find_auto()
-    file = None if weights is None else Path(weights).absolute()
+        device = devices.find_device(device)
+    file = None if weights is None else str(Path(weights).absolute())
     setting = compare_setting.Setting(file, backend, device, threads, precision, offline)
     recipes = [choose_recipe(card, recipe, fit, filter, window) for card in cards]
     for card in cards:
@@ -174,40 +179,38 @@ def compare(
         squares = [Path(folder) / f"{number}.squares" for number in range(len(cards))]
         for card in cards:
             progress(f"{card.title}: getting ready")
-            compare_setting.ready(card, setting)
+            compare_setting.prepare(card, setting)
         progress("reading the pictures")
-        read = list(_read(pictures, cards, recipes, squares, max_pixels))
+        ways = list(zip(cards, recipes, squares, strict=True))
+        read = list(_read(pictures, ways, max_pixels))
         failures = tuple(one for one in read if isinstance(one, Failure))
         kept = [one for one in read if not isinstance(one, Failure)]
+        if not kept:
+            return SideBySide((), (), failures)
         told = []
-        for card, path in zip(cards, squares, strict=True) if kept else ():
+        for card, path in zip(cards, squares, strict=True):
             progress(f"{card.title}: {len(kept)} pictures")
             told.append(compare_setting.ask(card, setting, path))
     answers = [
         [labels.top_predictions(row, labels.of(card), top) for row in one.probabilities]
-        for card, one in zip(cards, told, strict=bool(kept))
+        for card, one in zip(cards, told, strict=True)
     ]
     compared = []
     for (source, thumbnail), of_picture in zip(kept, zip(*answers, strict=True), strict=True):
-        label, votes = majority([answer[0] for answer in of_picture])
+        label, votes = find_majority([answer[0] for answer in of_picture])
         compared.append(Compared(source, label, votes, of_picture, thumbnail))
     contenders = []
     named = Counter(card.name for card in cards)
-    for number, (card, one) in enumerate(zip(cards, told, strict=bool(kept))):
+    for number, (card, one) in enumerate(zip(cards, told, strict=True)):
         agreements = sum(picture.answers[number][0].label == picture.label for picture in compared)
-        files, compiled = [file or weight_files.path(card)], setting.compiled(card)
-        if card.taught:
-            files.append(Path(card.taught.folder) / card.taught.head)
+        costs = one.milliseconds, one.memory, *setting.sizes(card)
         if named[card.name] > 1:
             card = replace(card, name=card.reference)
-        contenders.append(Contender(
-            card, precision, str(recipes[number]), agreements, one.milliseconds, one.memory,
-            sum(one.stat().st_size for one in files), compiled.stat().st_size if compiled else None,
-        ))  # fmt: skip
+        contenders.append(Contender(card, precision, str(recipes[number]), agreements, *costs))
     return SideBySide(tuple(contenders), tuple(compared), failures)
 
 
-def majority(first: Sequence[Prediction]) -> tuple[str | None, int]:
+def find_majority(first: Sequence[Prediction]) -> tuple[str | None, int]:
     """Return the most frequent label of the networks' first answers, and how many give it; of
     equally frequent ones that whose probabilities add up to more. None where all differ."""
     votes = Counter(one.label for one in first)
@@ -219,30 +222,30 @@ def majority(first: Sequence[Prediction]) -> tuple[str | None, int]:
 
 
 def _read(
-    pictures: Iterable[Picture | Source], cards: Sequence[Network], recipes: Sequence[Recipe],
-    squares: Sequence[Path], max_pixels: int,
-) -> Iterator[tuple[str, Image.Image] | Failure]:  # fmt: skip
-    """Yield each picture's name and thumbnail, and write its square for each network to that
-    network's file."""
+    pictures: Iterable[Picture | Source], ways: Sequence[tuple[Network, Recipe, Path]], limit: int
+) -> Iterator[tuple[str, Image.Image] | Failure]:
+    """Yield the name and the thumbnail of each picture of up to `limit` pixels, and write its
+    square for each network, by a recipe, to that network's file."""
     from topfive.pictures.squares import fit
 
-    ways = {_decoding(recipe): recipe for recipe in recipes}
+    decodings = {_decoding(recipe): recipe for _, recipe, _ in ways}
     with ExitStack() as stack:
-        streams = [stack.enter_context(path.open("wb")) for path in squares]
+        streams = [stack.enter_context(path.open("wb")) for _, _, path in ways]
         for source in map(from_object, pictures):
             try:
                 content = source.read()
                 # Few recipes differ in how a picture is decoded: in `tutorial`, in windows.
-                decoded = {how: preparation.decode(content, recipe, max_pixels)[0]
-                           for how, recipe in ways.items()}  # fmt: skip
-                fitted = [fit(decoded[_decoding(recipe)], card.size, recipe)
-                          for card, recipe in zip(cards, recipes, strict=True)]  # fmt: skip
+                decoded = {
+                    how: preparation.decode(content, recipe, limit)[0]
+                    for how, recipe in decodings.items()
+                }
+                fitted = [fit(decoded[_decoding(way)], card.size, way) for card, way, _ in ways]
             except PictureError as error:
                 yield Failure(source.name, error.kind, str(error))
                 continue
             for square, stream in zip(fitted, streams, strict=True):
                 stream.write(square.tobytes())
-            thumbnail = decoded[_decoding(recipes[0])].copy()
+            thumbnail = decoded[_decoding(ways[0][1])].copy()
             thumbnail.thumbnail(THUMBNAIL)
             yield source.name, thumbnail
 

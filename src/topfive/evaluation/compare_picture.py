@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from PIL import Image, ImageDraw, ImageFont
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw
 
 from topfive.evaluation.compare import THUMBNAIL, Compared, Contender, SideBySide
-from topfive.pictures.contact_sheets import FONTS, MAX_LETTERS
+from topfive.pictures.contact_sheets import MAX_LETTERS, find_font
 from topfive.results import Prediction
 from topfive.system.text import printable
 
@@ -15,7 +17,8 @@ BLOCK = 250  # pixels, the width of a network's answers
 COLUMNS = 3  # networks beside each other
 MAX_PICTURES = 100  # JPEG ends at 65,535 pixels, and a person earlier
 
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Drawing = ImageDraw.ImageDraw
+Corner = tuple[int, int]  # x and y, in pixels
 
 
 def draw(comparison: SideBySide) -> Image.Image:
@@ -31,23 +34,24 @@ def draw(comparison: SideBySide) -> Image.Image:
     width = THUMBNAIL[0] + columns * (BLOCK + GAP) + 2 * GAP
     foot = LINE * len(comparison.contenders) + GAP
     drawn = Image.new("RGB", (width, GAP + height * len(pictures) + foot), PAPER)
-    drawing, font = ImageDraw.Draw(drawn), ImageFont.load_default(LETTER)
+    drawing = ImageDraw.Draw(drawn)
+    drawing.font = find_font((), LETTER)
     for number, one in enumerate(pictures):
         top = GAP + number * height
-        _heading(drawing, (GAP, top), one, font, width - 2 * GAP)
+        _draw_heading(drawing, (GAP, top), one, width - 2 * GAP)
         drawn.paste(one.thumbnail, (GAP, top + 2 * LINE))
         answers = zip(comparison.contenders, one.answers, strict=True)
         for place, (contender, answer) in enumerate(answers):
             left = 2 * GAP + THUMBNAIL[0] + place % columns * (BLOCK + GAP)
             corner = (left, top + 2 * LINE + place // columns * block)
-            _block(drawing, corner, contender.name, answer, one.label, font)
+            _draw_answer(drawing, corner, contender.name, answer, one.label)
     for number, contender in enumerate(comparison.contenders):
         corner = (GAP, GAP + height * len(pictures) + LINE * number)
-        drawing.text(corner, _shortened(takes(contender), font, width - 2 * GAP), FAINT, font)
+        drawing.text(corner, _shorten(drawing, describe(contender), width - 2 * GAP), FAINT)
     return drawn
 
 
-def takes(contender: Contender) -> str:
+def describe(contender: Contender) -> str:
     """Return a line on what a network takes: time, memory, files."""
     compiled = f", {contender.compiled / 1e6:,.1f} compiled" if contender.compiled else ""
     memory = f", {contender.memory / 1e6:,.0f} MB of memory" if contender.memory else ""
@@ -57,47 +61,35 @@ def takes(contender: Contender) -> str:
     )
 
 
-def _heading(
-    drawing: ImageDraw.ImageDraw, corner: tuple[int, int], one: Compared, font: Font, width: int
-) -> None:
+def _draw_heading(drawing: Drawing, corner: Corner, one: Compared, width: int) -> None:
     left, top = corner
-    room = width - font.getlength(one.verdict) - GAP
-    name = printable(one.source.rpartition("/")[2])
-    of_name = font if name.isascii() else _readable()
-    drawing.text((left, top), _shortened(name, of_name, room), INK, of_name)
-    drawing.text((left + width, top), one.verdict, FAINT, font, anchor="ra")
+    name, font = printable(one.source.rpartition("/")[2]), drawing.font
+    room = width - drawing.textlength(one.verdict) - GAP
+    drawing.font = find_font([name], LETTER)
+    drawing.text((left, top), _shorten(drawing, name, room), INK)
+    drawing.font = font
+    drawing.text((left + width, top), one.verdict, FAINT, anchor="ra")
     drawing.line((left, top + LINE + 4, left + width - 1, top + LINE + 4), FAINT)
 
 
-def _block(
-    drawing: ImageDraw.ImageDraw, corner: tuple[int, int], name: str,
-    answer: tuple[Prediction, ...], label: str | None, font: Font,
-) -> None:  # fmt: skip
+def _draw_answer(
+    drawing: Drawing, corner: Corner, name: str, answer: Sequence[Prediction], label: str | None
+) -> None:
     left, top = corner
-    drawing.text((left, top), name, FAINT, font)
+    drawing.text((left, top), name, FAINT)
     for best in answer:
         top += LINE
-        share = f"{best.probability:.1%}"
         bar = (left, top, left + round(BLOCK * best.probability), top + LINE - 3)
         drawing.rectangle(bar, fill=AGREES if best.label == label else BAR)
-        room = BLOCK - font.getlength("100.0%") - LETTER
-        drawing.text((left + 4, top), _shortened(best.label, font, room), INK, font)
-        drawing.text((left + BLOCK - 4, top), share, INK, font, anchor="ra")
+        room = BLOCK - drawing.textlength("100.0%") - LETTER
+        drawing.text((left + 4, top), _shorten(drawing, best.label, room), INK)
+        drawing.text((left + BLOCK - 4, top), f"{best.probability:.1%}", INK, anchor="ra")
 
 
-def _shortened(text: str, font: Font, width: float) -> str:
+def _shorten(drawing: Drawing, text: str, width: float) -> str:
     text = text[:MAX_LETTERS]  # more would not fit
-    if font.getlength(text) <= width:
+    if drawing.textlength(text) <= width:
         return text
-    while text and font.getlength(text + "...") > width:
+    while text and drawing.textlength(f"{text}...") > width:
         text = text[:-1]
-    return text + "..."
-
-
-def _readable() -> Font:
-    for name in FONTS:
-        try:
-            return ImageFont.truetype(name, LETTER)
-        except OSError:
-            continue
-    return ImageFont.load_default(LETTER)
+    return f"{text}..."

@@ -49,10 +49,8 @@ def answer(run: Run, network: Network, squares: Path, answers: Path) -> dict[str
 
 def respond(request: dict[str, Any]) -> dict[str, Any]:
     """Do what `ask` asks for."""
-    setting = request["setting"]
-    file = setting.pop("file")
     network = find_network(request["network"])
-    run = Setting(Path(file) if file else None, **setting).load(network)
+    run = Setting(**request["setting"]).load(network)
     return answer(run, network, Path(request["squares"]), Path(request["answers"]))
 
 

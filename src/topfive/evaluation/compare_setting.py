@@ -20,26 +20,35 @@ from topfive.system.processes import ChildError
 
 @dataclass(frozen=True)
 class Setting:
-    """How a network is run: with other weights than the published ones in `file`, on a
-    `backend` (of `ENGINES`), with what that is told."""
+    """How a network is run: with other `weights` than the published ones, on a `backend` (of
+    `ENGINES`), with what that is told."""
 
-    file: Path | None
+    weights: str | None
     backend: str
     device: str | None
     threads: int | None
     precision: str
     offline: bool
 
+    @property
+    def file(self) -> Path | None:
+        """The file with other weights."""
+        return None if self.weights is None else Path(self.weights)
+
     def load(self, network: Network) -> Run:
         """Return the network's `Run`; see `ENGINES`."""
-        return ENGINES[self.backend](
-            network,
-            self.file,
-            device=self.device,
-            threads=self.threads,
-            precision=self.precision,
-            offline=self.offline,
-        )
+        options = asdict(self)
+        del options["backend"], options["weights"]
+        return ENGINES[self.backend](network, self.file, **options)
+
+    def sizes(self, network: Network) -> tuple[int, int | None]:
+        """Return the bytes of a network's weights and of its compiled file, None without one."""
+        held = [self.file or weights.path(network)]
+        if network.taught:
+            held.append(Path(network.taught.folder) / network.taught.head)
+        compiled = self.compiled(network)
+        size = compiled.stat().st_size if compiled else None
+        return sum(one.stat().st_size for one in held), size
 
     def compiled(self, network: Network) -> Path | None:
         """Return the network's compiled file, or None where there is none."""
@@ -66,7 +75,7 @@ class Answers:
     memory: int
 
 
-def ready(network: Network, setting: Setting) -> None:
+def prepare(network: Network, setting: Setting) -> None:
     """Fetch and compile a network where that is still to be done, which is said in the log.
 
     Raises: what loading it does.
@@ -82,9 +91,8 @@ def ask(network: Network, setting: Setting, squares: Path) -> Answers:
     Raises: what loading it there does.
     """
     answers = squares.with_suffix(".answers")
-    plain = asdict(setting) | {"file": setting.file and str(setting.file)}
-    request = {"network": network.reference, "squares": str(squares), "answers": str(answers),
-               "setting": plain}  # fmt: skip
+    request = {"network": network.reference, "setting": asdict(setting)}
+    request |= {"squares": str(squares), "answers": str(answers)}
     try:
         told = processes.ask("topfive.evaluation.compare_process", request)
     except ChildError as error:

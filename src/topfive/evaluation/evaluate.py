@@ -7,14 +7,16 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from time import perf_counter
-from typing import Any
+from typing import NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive.classification.classifier import Classifier
+from topfive.classification.classifier import Classifier, PictureOptions
 from topfive.errors import EngineError, UsageError
 from topfive.evaluation import familiar_pictures, ground_truth, metrics
 from topfive.evaluation.evaluations import BEST, Comparison, Evaluation, Judgement, comparison_of
@@ -22,8 +24,8 @@ from topfive.evaluation.ground_truth import GroundTruth
 from topfive.networks import labels
 from topfive.networks.cards import Network
 from topfive.networks.find import find_network
-from topfive.networks.labels import top_predictions
-from topfive.results import Failure
+from topfive.networks.labels import Label, top_predictions
+from topfive.results import Failure, Listener
 from topfive.sources.source import Source
 from topfive.system.memory import peak, reset_peak
 
@@ -32,17 +34,14 @@ FLATTERS = "the accuracy on such pictures flatters; others give the true one"
 log = logging.getLogger("topfive")
 
 
-class EvaluationListener:
-    """Hears how an evaluation goes on; what is of interest is overridden."""
+class EvaluationListener(Listener):
+    """Hears how an evaluation goes on, too."""
 
     def found(self, truth: GroundTruth) -> None:
         """The pictures are known, and the files that belong to no class."""
 
-    def begin(self, classifier: Classifier) -> None:
+    def ready(self, classifier: Classifier) -> None:
         """A network is ready for the first picture."""
-
-    def add(self, source: str, failure: Failure | None) -> None:
-        """A picture was judged, or could not be."""
 
     def warn(self, text: str) -> None:
         """What is measured is less true than it looks."""
@@ -59,7 +58,7 @@ def evaluate(
     numbers: str | None = None,
     restrict: bool = False,
     listener: EvaluationListener | None = None,
-    **options: Any,
+    **options: Unpack[PictureOptions],
 ) -> Comparison:
     """Measure networks (none: the default) on a folder of labelled pictures, one after the
     other: each in every precision with every recipe.
@@ -93,108 +92,124 @@ def evaluate(
 
     for run in runs if len(runs) > 1 else ():
         load(*run)  # what is in its way shall be said now, not after hours with those before it
-    evaluations = [_one(load, run, found, restrict, listener) for run in runs]
+    evaluations = [_measure(partial(load, *run), found, restrict, listener) for run in runs]
     return comparison_of(os.fsdecode(folder), found.layout, len(found.classes), evaluations)
 
 
-def _one(
-    load: Callable[..., Classifier], run: Sequence[Any], found: GroundTruth, restrict: bool,
-    listener: EvaluationListener,
-) -> Evaluation:  # fmt: skip
+def _measure(
+    load: Callable[[], Classifier], found: GroundTruth, restrict: bool, listener: EvaluationListener
+) -> Evaluation:
     gc.collect()  # the network before it
     reset_peak()
-    classifier = load(*run)
-    listener.begin(classifier)
-    hashes: list[str | None] = []
-    classes = found.classes if restrict else None
-    evaluation = judge(classifier, found, classes, listener.add, hashes.append)
-    if said := familiar_pictures.by_contents(classifier.network, hashes):
+    trial = Trial(load(), found, listener)
+    evaluation = judge(trial, found.classes if restrict else None)
+    if said := familiar_pictures.by_contents(trial.classifier.network, trial.hashes):
         listener.warn(f"{said}; {FLATTERS}")
     return evaluation
 
 
-def judge(
-    classifier: Classifier,
-    pictures: Iterable[tuple[Source, int]],
-    classes: Sequence[int] | None = None,
-    listen: Callable[[str, Failure | None], None] = lambda _source, _failure: None,
-    recognise: Callable[[str | None], None] = lambda _sha256: None,
-) -> Evaluation:
-    """Measure a network on pictures, each with the index of its class.
+class Answered(NamedTuple):
+    """A picture's name, the index of its class, and what a network answers: (classes,)."""
+
+    source: str
+    truth: int
+    values: NDArray[np.float32]
+
+
+@dataclass
+class Trial:
+    """A network on labelled pictures, with an `output` of `Classifier.responses`.
+
+    Iterating yields what is answered to those that can be read. `hashes` are then the sha256 of
+    these, in their order, and `failures` are the others'.
+    """
+
+    classifier: Classifier
+    pictures: GroundTruth
+    listener: EvaluationListener = field(default_factory=EvaluationListener)
+    output: str = "probabilities"
+    hashes: list[str | None] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Answered]:
+        """Raise an `EngineError` where the answers are no numbers."""
+        truths: deque[int] = deque()  # of the pictures that are being read
+
+        def draw() -> Iterator[Source]:
+            for source, truth in self.pictures:
+                truths.append(truth)
+                yield source
+
+        self.listener.ready(self.classifier)
+        self.listener.begin(len(self.pictures))
+        for source, response in self.classifier.responses(draw(), output=self.output):
+            truth, values = truths.popleft(), response.values
+            if isinstance(values, Failure):
+                self.failures.append(values)
+                self.listener.add(source.name, values)
+                continue
+            if not np.isfinite(values).all():
+                raise EngineError(
+                    f"{self.classifier.network.name} in {self.classifier.precision} answers "
+                    f"{source.name!r} with no numbers (NaN); another precision or device may do"
+                )
+            self.hashes.append(response.sha256)
+            yield Answered(source.name, truth, values)
+            self.listener.add(source.name, None)
+        self.listener.end()
+
+
+def judge(trial: Trial, classes: Sequence[int] | None = None) -> Evaluation:
+    """Measure a network on labelled pictures.
 
     Without `classes` it may answer with all that it knows. With them these alone count: the
     best of them is the first answer, and their probabilities add up to 1. What a picture's
-    answer was is kept, not the probabilities of all classes. `recognise` is given the sha256
-    of each picture that was judged.
+    answer was is kept, not the probabilities of all classes.
 
     Raises:
         EngineError: the network's answers are no numbers.
     """
-    allowed = np.full(len(classifier.labels), classes is None)
+    labels = trial.classifier.labels
+    allowed = np.full(len(labels), classes is None)
     allowed[list(classes or ())] = True
-    truths: deque[int] = deque()
-
-    def draw() -> Iterator[Source]:
-        for source, truth in pictures:
-            truths.append(truth)
-            yield source
-
-    judgements: list[Judgement] = []
-    failures: list[Failure] = []
     start = perf_counter()
-    for source, response in classifier.responses(draw()):
-        truth, values = truths.popleft(), response.values
-        if isinstance(values, Failure):
-            failures.append(values)
-            listen(source.name, values)
-        else:
-            judgements.append(_judgement(source.name, truth, values, allowed, classifier))
-            recognise(response.sha256)
-            listen(source.name, None)
-    seconds = perf_counter() - start
-    return _summary(classifier, judgements, failures, classes is not None, seconds)
+    judgements = [_judge(answered, allowed, labels) for answered in trial]
+    return _summarise(trial, judgements, classes is not None, perf_counter() - start)
 
 
-def _judgement(
-    source: str, truth: int, values: NDArray[np.float32], allowed: NDArray[np.bool_],
-    classifier: Classifier,
-) -> Judgement:  # fmt: skip
-    total = float(values[allowed].sum(dtype=np.float64))
-    if not np.isfinite(total):
-        raise EngineError(
-            f"{classifier.network.name} in {classifier.precision} answers {source!r} with no "
-            "numbers (NaN); another precision or device may do"
-        )
+def _judge(answered: Answered, allowed: NDArray[np.bool_], labels: tuple[Label, ...]) -> Judgement:
+    source, truth, values = answered
     if not allowed.all():
+        total = float(values[allowed].sum(dtype=np.float64))
         # Behind all others, also where these came out as 0.
         values = np.where(allowed, values / total if total else values, np.float32(-1))
     at = values[truth]
     better = np.count_nonzero(values > at) + np.count_nonzero(values[:truth] == at)
-    best = top_predictions(values, classifier.labels, min(BEST, int(allowed.sum())))
+    best = top_predictions(values, labels, min(BEST, int(allowed.sum())))
     return Judgement(source, truth, best, int(better) + 1, float(at))
 
 
-def _summary(
-    classifier: Classifier, judgements: list[Judgement], failures: list[Failure],
-    restricted: bool, seconds: float,
-) -> Evaluation:  # fmt: skip
+def _summarise(
+    trial: Trial, judgements: Sequence[Judgement], restricted: bool, seconds: float
+) -> Evaluation:
+    one = trial.classifier
     truths = np.array([one.truth for one in judgements], np.intp)
     ranks = np.array([one.rank for one in judgements], np.intp)
     predicted = np.array([one.predictions[0].index for one in judgements], np.intp)
     confidences = np.array([one.predictions[0].probability for one in judgements])
     bins = metrics.reliability(confidences, ranks == 1)
     return Evaluation(
-        classifier.network,
-        str(classifier.recipe),
-        classifier.precision,
-        classifier.weights,
-        classifier.labels,
+        one.network,
+        str(one.recipe),
+        one.precision,
+        one.weights,
+        one.labels,
         restricted,
         tuple(judgements),
-        tuple(failures),
-        metrics.share(int(np.count_nonzero(ranks <= 1)), len(judgements)),
-        metrics.share(int(np.count_nonzero(ranks <= BEST)), len(judgements)),
-        metrics.by_class(truths, ranks, classifier.labels),
+        tuple(trial.failures),
+        metrics.share(int(np.count_nonzero(ranks <= 1)), len(ranks)),
+        metrics.share(int(np.count_nonzero(ranks <= BEST)), len(ranks)),
+        metrics.by_class(truths, ranks, one.labels),
         metrics.confusions(truths, predicted),
         metrics.calibration_error(bins),
         bins,

@@ -14,12 +14,6 @@ from topfive.networks.cards import Network
 from topfive.networks.labels import Label
 from topfive.results import Failure, Prediction
 
-# Some of them are metrics'.
-__all__ = [
-    "Bin", "ClassResult", "Comparison", "Confusion", "Disagreement", "Evaluation", "Judgement",
-    "Measure", "Pair", "comparison_of", "remark",
-]  # fmt: skip
-
 BEST = 5
 
 
@@ -41,11 +35,6 @@ class Judgement:
     def right(self) -> bool:
         """Whether the first answer is the truth."""
         return self.rank == 1
-
-    @property
-    def among_five(self) -> bool:
-        """Whether one of the first five is."""
-        return self.rank <= BEST
 
 
 @dataclass(frozen=True)
@@ -76,9 +65,25 @@ class Evaluation:
     memory: int
 
     @property
+    def suffix(self) -> str:
+        """What stands after the network's name: the precision where it is not float32."""
+        return "" if self.precision == "f32" else f" {self.precision}"
+
+    @property
     def name(self) -> str:
         """The network's name, with the precision where it is not float32."""
-        return self.network.name + ("" if self.precision == "f32" else f" {self.precision}")
+        return self.network.name + self.suffix
+
+    @property
+    def beside_published(self) -> tuple[tuple[str, float | None, Measure], ...]:
+        """The accuracies: their names, what is published in percent, and what was measured."""
+        one = self.network
+        return ("top-1", one.top1, self.top1), ("top-5", one.top5, self.top5)
+
+    def find_worst(self, number: int) -> list[Judgement]:
+        """Return the `number` wrong judgements whose first answer was the most probable."""
+        wrong = [judgement for judgement in self.judgements if not judgement.right]
+        return sorted(wrong, key=lambda one: -one.predictions[0].probability)[:number]
 
     @property
     def pictures_per_second(self) -> float:
@@ -135,6 +140,11 @@ class Comparison:
         one name."""
         return _titles(self.evaluations)
 
+    @property
+    def titled(self) -> list[tuple[str, Evaluation]]:
+        """The evaluations with their titles."""
+        return list(zip(self.titles, self.evaluations, strict=True))
+
 
 def comparison_of(
     source: str, layout: str, num_classes: int, evaluations: Sequence[Evaluation]
@@ -142,14 +152,12 @@ def comparison_of(
     """Return the comparison of evaluations on the same pictures."""
     titles = _titles(evaluations)
     judged = [{one.source: one for one in evaluation.judgements} for evaluation in evaluations]
-    pairs = tuple(
-        _pair(titles[first], titles[second], judged[first], judged[second])
-        for first, second in combinations(range(len(evaluations)), 2)
-    )  # fmt: skip
+    named = zip(titles, judged, strict=True)
+    pairs = tuple(_pair(*first, *second) for first, second in combinations(named, 2))
     differing = []
     for name, judgement in judged[0].items() if judged else ():
         answers = tuple(table[name] for table in judged if name in table)
-        if len(answers) == len(judged) and len({_first(one).index for one in answers}) > 1:
+        if len(answers) == len(judged) and len({one.predictions[0].index for one in answers}) > 1:
             differing.append(Disagreement(name, judgement.truth, answers))
     differing.sort(key=_strength, reverse=True)
     return Comparison(source, layout, num_classes, tuple(evaluations), pairs, tuple(differing))
@@ -161,11 +169,11 @@ def remark(evaluation: Evaluation) -> str | None:
     network = evaluation.network
     outside = [
         f"{name} {published:.1f} %"
-        for name, published, measured in (
-            ("top-1", network.top1, evaluation.top1), ("top-5", network.top5, evaluation.top5))
-        if published is not None and measured.of
+        for name, published, measured in evaluation.beside_published
+        if published is not None
+        and measured.of
         and not 100 * measured.low <= published <= 100 * measured.high
-    ]  # fmt: skip
+    ]
     if not outside:
         return None
     here, of = len(evaluation.classes), len(evaluation.labels)
@@ -191,10 +199,9 @@ def _titles(evaluations: Sequence[Evaluation]) -> tuple[str, ...]:
     networks = {one.network.reference: one.network.name for one in evaluations}
     named = Counter(networks.values())
     names = [
-        one.name.replace(one.network.name, one.network.reference, 1)
-        if named[one.network.name] > 1 else one.name
+        f"{one.network.reference}{one.suffix}" if named[one.network.name] > 1 else one.name
         for one in evaluations
-    ]  # fmt: skip
+    ]
     counts = Counter(names)
     return tuple(
         f"{name} {one.recipe}" if counts[name] > 1 else name
@@ -203,20 +210,16 @@ def _titles(evaluations: Sequence[Evaluation]) -> tuple[str, ...]:
 
 
 def _pair(
-    first: str, second: str, judged: dict[str, Judgement], others: dict[str, Judgement]
+    first: str, judged: dict[str, Judgement], second: str, others: dict[str, Judgement]
 ) -> Pair:
     both = [(judged[name], others[name]) for name in judged if name in others]
-    same = sum(_first(one).index == _first(other).index for one, other in both)
+    same = sum(one.predictions[0].index == other.predictions[0].index for one, other in both)
     only_first = sum(one.right and not other.right for one, other in both)
     only_second = sum(other.right and not one.right for one, other in both)
-    return Pair(first, second, metrics.share(same, len(both)), only_first, only_second,
-                metrics.mcnemar(only_first, only_second))  # fmt: skip
+    agreement, p_value = metrics.share(same, len(both)), metrics.mcnemar(only_first, only_second)
+    return Pair(first, second, agreement, only_first, only_second, p_value)
 
 
 def _strength(disagreement: Disagreement) -> tuple[int, float]:
-    firsts = [_first(one) for one in disagreement.judgements]
+    firsts = [one.predictions[0] for one in disagreement.judgements]
     return len({one.index for one in firsts}), sum(one.probability for one in firsts)
-
-
-def _first(judgement: Judgement) -> Prediction:
-    return judgement.predictions[0]

@@ -55,8 +55,8 @@ def by_contents(network: Network, hashes: Iterable[str | None]) -> str | None:
     if taught is None:
         return None
     with suppress(UsageError):  # it keeps none, or they are damaged, which is no matter here
-        pupils = lessons.read(Path(taught.folder))
-        known = {one for one, held in zip(pupils.sha256, pupils.held, strict=True) if not held}
+        found = lessons.read(Path(taught.folder))
+        known = {one for one, held in zip(found.sha256, found.held, strict=True) if not held}
         asked = list(hashes)
         if hits := sum(one in known for one in asked):
             return f"{hits:,} of {len(asked):,} pictures are some that {network.title} was taught"
@@ -82,12 +82,13 @@ def _by_folder(network: Network, pictures: GroundTruth) -> str | None:
     if network.taught is None or buckets.is_address(pictures.folder):
         return None
     with suppress(UsageError):
-        made = taught_folders.read_card(Path(network.taught.folder)).get("made")
-        if not isinstance(made, dict) or made.get("by") not in TRAINED:
+        made = taught_folders.read_card(Path(network.taught.folder)).made
+        if made.get("by") not in TRAINED:
             return None
         # `validation` chose the epoch that was kept.
-        places = {Path(one).resolve() for one in (made.get("folder"), made.get("validation"))
-                  if isinstance(one, str) and "\0" not in one}  # fmt: skip
+        named = (made.get("folder"), made.get("validation"))
+        known = [one for one in named if isinstance(one, str) and "\0" not in one]
+        places = set(map(Path.resolve, map(Path, known)))
         asked = Path(pictures.folder).resolve()
         if places & {asked, *asked.parents}:
             return f"the pictures lie in the folder that {network.title} was trained with"

@@ -13,7 +13,7 @@ from topfive.evaluation import truth_files
 from topfive.evaluation.truth_files import Entry
 from topfive.networks.class_names import WNID, ClassNames, is_number
 from topfive.networks.labels import Label
-from topfive.sources import archives, arguments, buckets, folders, lists
+from topfive.sources import archives, arguments, lists
 from topfive.sources.source import Source
 
 NO_CLASS = -1  # of what is no picture at all: a folder that cannot be read
@@ -52,6 +52,39 @@ class GroundTruth:
             yield Source(name, PictureError("missing", "no such file")), index
 
 
+@dataclass(frozen=True)
+class Unlabelled:
+    """The pictures of a folder whose classes nobody tells, for a `reason`; iterating finds them
+    anew, in order, each with None."""
+
+    folder: str
+    reason: str
+
+    def __iter__(self) -> Iterator[tuple[Source, None]]:
+        for source in arguments.read([self.folder], recursive=True, unpack=True):
+            yield source, None
+
+
+def read_or_unlabelled(
+    folder: str | os.PathLike[str],
+    labels: Sequence[Label],
+    truth: str | os.PathLike[str] | None = None,
+    numbers: str | None = None,
+) -> GroundTruth | Unlabelled:
+    """Return what `read` does, or the pictures without classes where there are none.
+
+    Raises:
+        UsageError: there is no such folder, or the truth file does not fit it.
+    """
+    name = os.fsdecode(folder)
+    try:
+        return read(name, labels, truth, numbers)
+    except UsageError as error:
+        if truth is not None or numbers is not None or not arguments.is_container(name):
+            raise
+        return Unlabelled(name, str(error))
+
+
 def read(
     folder: str | os.PathLike[str],
     labels: Sequence[Label],
@@ -69,7 +102,7 @@ def read(
             truth file does not fit the folder.
     """
     name = os.fsdecode(folder)
-    if not (folders.is_folder(name) or buckets.is_address(name) or archives.kind(name)):
+    if not arguments.is_container(name):
         raise UsageError(f"{name}: expected a folder, an archive or a bucket with pictures")
     if lists.is_list(name):  # it would be read as a list of names
         name = f"./{name}"
@@ -124,8 +157,8 @@ def _by_id(classes: ClassNames, above: list[str], file: str) -> tuple[int | None
 
 
 def _by_file(folder: str, file: Path, entries: list[Entry]) -> GroundTruth:
-    found = {_relative(folder, source.name): source.name for source in _find(folder)
-             if source.name != folder and not _is_file(source, file)}  # fmt: skip
+    names = [one.name for one in _find(folder) if one.name != folder and not _is_file(one, file)]
+    found = {_relative(folder, name): name for name in names}
     in_order = entries[0].name is None
     find = _in_order if in_order else _by_entries
     truths: dict[str, int] = {}
@@ -136,8 +169,10 @@ def _by_file(folder: str, file: Path, entries: list[Entry]) -> GroundTruth:
             )
     there = set(found.values())
     if there.isdisjoint(truths):
-        raise UsageError(f"{file}: none of the pictures that it names is in {folder}; the first "
-                         f"is {entries[0].name!r}")  # fmt: skip
+        raise UsageError(
+            f"{file}: none of the pictures that it names is in {folder}; the first is "
+            f"{entries[0].name!r}"
+        )
     unlabelled = tuple(name for name in found.values() if name not in truths)
     way = "a line a picture, in the order of their names" if in_order else "by their names"
     return GroundTruth(folder, f"{file.name}, {way}", truths, unlabelled)
@@ -148,11 +183,15 @@ def _in_order(
 ) -> Iterator[str]:
     pictures = sorted(filter(_is_picture, found)) or sorted(found)
     if inside := next((name for name in pictures if "/" in name), None):
-        raise UsageError(f"{file} has classes without names, so the pictures are expected in one "
-                         f"folder; received {inside!r} in {folder}")  # fmt: skip
+        raise UsageError(
+            f"{file} has classes without names, so the pictures are expected in one folder; "
+            f"received {inside!r} in {folder}"
+        )
     if len(pictures) != len(entries):
-        raise UsageError(f"{file} has {len(entries):,} classes without names, and {folder} has "
-                         f"{len(pictures):,} pictures; expected as many")  # fmt: skip
+        raise UsageError(
+            f"{file} has {len(entries):,} classes without names, and {folder} has "
+            f"{len(pictures):,} pictures; expected as many"
+        )
     yield from (found[name] for name in pictures)
 
 

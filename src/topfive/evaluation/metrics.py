@@ -104,12 +104,9 @@ def reliability(
     counts = np.bincount(places, minlength=num_bins)
     sums = np.bincount(places, confidences, num_bins)
     hits = np.bincount(places, right, num_bins)
-    return tuple(
-        Bin(float(edges[n]), float(edges[n + 1]), count,
-            float(sums[n] / count) if count else math.nan,
-            float(hits[n] / count) if count else math.nan)
-        for n, count in enumerate(counts.tolist())
-    )  # fmt: skip
+    with np.errstate(invalid="ignore"):  # 0 / 0 is nan, as it shall be
+        columns = edges[:-1], edges[1:], counts, sums / counts, hits / counts
+    return tuple(Bin(*one) for one in zip(*(column.tolist() for column in columns), strict=True))
 
 
 def calibration_error(bins: Sequence[Bin]) -> float:
@@ -136,14 +133,15 @@ def by_class(
     """Return the result of each class that occurs, by index; `ranks` are those of the truths
     in the answers, from 1."""
     size = len(labels)
-    totals = np.bincount(truths, minlength=size).tolist()
+    totals = np.bincount(truths, minlength=size)
     first = np.bincount(truths[ranks <= 1], minlength=size).tolist()
     among = np.bincount(truths[ranks <= 5], minlength=size).tolist()
-    return tuple(
-        ClassResult(index, labels[index].wnid, labels[index].name,
-                    share(first[index], total), share(among[index], total))
-        for index, total in enumerate(totals) if total
-    )  # fmt: skip
+    results = []
+    for index in np.flatnonzero(totals).tolist():
+        of, label = int(totals[index]), labels[index]
+        top1, top5 = share(first[index], of), share(among[index], of)
+        results.append(ClassResult(index, label.wnid, label.name, top1, top5))
+    return tuple(results)
 
 
 def share_text(measure: Measure) -> str:

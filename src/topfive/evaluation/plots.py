@@ -9,10 +9,10 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from topfive.errors import MissingExtraError
+from topfive.system import extras
 from topfive.system.text import printable
 
 if TYPE_CHECKING:
@@ -35,16 +35,21 @@ VARIABLES = {INK: "--ink", FAINT: "--faint", PAPER: "--paper"} | {
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True, "axes.edgecolor": FAINT, "axes.facecolor": "none", "axes.grid": True,
     "axes.labelcolor": INK, "axes.spines.right": False, "axes.spines.top": False,
-    "figure.constrained_layout.use": True, "figure.facecolor": BEHIND, "font.size": 12,
-    "grid.color": FAINT, "grid.linewidth": 0.8, "legend.frameon": False, "lines.linewidth": 2,
-    "lines.markersize": 7, "svg.fonttype": "none", "svg.hashsalt": "topfive", "text.color": INK,
-    "text.parse_math": False, "xtick.color": FAINT, "xtick.labelcolor": INK,
+    "errorbar.capsize": 4, "figure.constrained_layout.use": True, "figure.facecolor": BEHIND,
+    "font.size": 12, "grid.color": FAINT, "grid.linewidth": 0.8, "legend.frameon": False,
+    "lines.linewidth": 2, "lines.markersize": 7, "svg.fonttype": "none", "svg.hashsalt": "topfive",
+    "text.color": INK, "text.parse_math": False, "xtick.color": FAINT, "xtick.labelcolor": INK,
     "ytick.color": FAINT, "ytick.labelcolor": INK,
 }  # fmt: skip
 # What says when and by what a file was made; the same plot gives the same bytes.
 METADATA = {"svg": dict.fromkeys(("Creator", "Date", "Format", "Type")), "png": {"Software": None}}
 
 WIDE = 22  # letters, of which two columns do not fit beside each other
+
+
+def check() -> None:
+    """Raise a `MissingExtraError` where matplotlib is not installed."""
+    extras.require("report", "a plot", ("matplotlib",))
 
 
 def inline(
@@ -80,8 +85,8 @@ def inline(
                 element.set(name, value.replace("#", f"#{identity}-"))
             elif name != "id":
                 element.set(name, _of_the_page(value.replace("url(#", f"url(#{identity}-")))
-    root.attrib = {"viewBox": root.get("viewBox", ""), "role": "img",
-                   "aria-label": printable(description)}  # fmt: skip
+    box, label = root.get("viewBox", ""), printable(description)
+    root.attrib = {"viewBox": box, "role": "img", "aria-label": label}
     return ElementTree.tostring(root, "unicode")
 
 
@@ -91,11 +96,10 @@ def picture(draw: Draw, format: str, *, width: int = 800, height: int = 600) -> 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("plots need matplotlib: pip install 'topfive[report]'") from error
+    check()
+    import matplotlib
+    from matplotlib.figure import Figure
+
     content = io.BytesIO()
     # An SVG's units are points, 72 an inch; so that letters are as large in both formats.
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
@@ -106,35 +110,38 @@ def picture(draw: Draw, format: str, *, width: int = 800, height: int = 600) -> 
     return content.getvalue()
 
 
+def style(place: int) -> dict[str, Any]:
+    """Return the colour and the marker of one of several series."""
+    return {"color": SERIES[place % len(SERIES)], "marker": MARKERS[place % len(MARKERS)]}
+
+
 def draw_intervals(
-    axes: Axes, names: Sequence[str], series: Mapping[str, Sequence[Measure]],
+    axes: Axes,
+    names: Sequence[str],
+    series: Mapping[str, Sequence[Measure]],
     marks: Mapping[str, Sequence[float | None]] | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Draw shares with their confidence intervals: a band for each name, from the top, and in
     it a point for each of the series; `marks` are further values (0 to 1), hollow."""
     row = 1 / (1 + len(series) + 0.4)  # of a band; the first is its name's, below a gap
     for place, (title, measures) in enumerate(series.items()):
-        colour, marker = SERIES[place % len(SERIES)], MARKERS[place % len(MARKERS)]
-        below = row * (place + 1.8)
+        below, look = row * (place + 1.8), style(place) | {"linestyle": "none"}
         kept = [(band + below, one) for band, one in enumerate(measures) if one.of]
-        axes.errorbar(
-            [100 * one.value for _, one in kept], [height for height, _ in kept],
-            xerr=[[100 * (one.value - one.low) for _, one in kept],
-                  [100 * (one.high - one.value) for _, one in kept]],
-            fmt=marker, color=colour, capsize=4, clip_on=False, label=printable(title),
-        )  # fmt: skip
-        others = [(band + below, value) for band, value in enumerate((marks or {}).get(title, ()))
-                  if value is not None]  # fmt: skip
-        axes.plot(
-            [100 * value for _, value in others], [height for height, _ in others], marker="d",
-            color=colour, markerfacecolor=PAPER, linestyle="none",
-            label=f"{printable(title)}, published" if others else None,
-        )  # fmt: skip
+        points = [(100 * one.value, height) for height, one in kept]
+        low = [100 * (one.value - one.low) for _, one in kept]
+        high = [100 * (one.high - one.value) for _, one in kept]
+        label = printable(title)
+        axes.errorbar(*_columns(points), xerr=(low, high), clip_on=False, label=label, **look)
+        published = enumerate((marks or {}).get(title, ()))
+        hollow = [(100 * value, band + below) for band, value in published if value is not None]
+        look = {"color": look["color"], "markerfacecolor": PAPER, "linestyle": "none"}
+        label = f"{label}, published" if hollow else ""
+        axes.plot(*_columns(hollow), marker="d", label=label, **look)
     for band, name in enumerate(names):
         axes.text(0, band + 0.8 * row, printable(name), verticalalignment="center")
     axes.set(xlim=(0, 100), ylim=(max(1, len(names)), 0), yticks=[], xlabel="% of the pictures")
     axes.spines["left"].set_visible(False)
-    _legend(axes)
+    _draw_legend(axes)
 
 
 def height_of_intervals(num_names: int, num_series: int) -> int:
@@ -148,36 +155,30 @@ def draw_reliability(axes: Axes, bins: Sequence[Bin]) -> None:
     Source: Guo et al. 2017, arXiv:1706.04599, figure 1.
     """
     total = sum(one.count for one in bins) or 1
-    axes.bar(
-        [50 * (one.low + one.high) for one in bins], [100 * one.count / total for one in bins],
-        [90 * (one.high - one.low) for one in bins], color=FAINT, label="share of the answers",
-    )  # fmt: skip
+    bars = [(50 * (one.low + one.high), 100 * one.count / total) for one in bins]
+    widths = [90 * (one.high - one.low) for one in bins]
+    axes.bar(*_columns(bars), widths, color=FAINT, label="share of the answers")
     axes.plot((0, 100), (0, 100), color=INK, linestyle=":", linewidth=1.5, label="if calibrated")
-    kept = [one for one in bins if one.count]
-    axes.plot([100 * one.confidence for one in kept], [100 * one.accuracy for one in kept],
-              color=SERIES[0], marker=MARKERS[0], label="share that is right")  # fmt: skip
+    kept = [(100 * one.confidence, 100 * one.accuracy) for one in bins if one.count]
+    axes.plot(*_columns(kept), label="share that is right", **style(0))
     axes.set(xlim=(0, 100), ylim=(0, 102), xlabel="confidence, %", ylabel="%")
-    _legend(axes)
+    _draw_legend(axes)
 
 
 def draw_lines(
-    axes: Axes, series: Mapping[str, Sequence[tuple[float, float]]], x_label: str, y_label: str,
-    *, logarithmic: bool = False,
-) -> None:  # fmt: skip
+    axes: Axes, series: Mapping[str, Sequence[tuple[float, float]]], labels: tuple[str, str]
+) -> None:
     """Draw a line with markers through the (x, y) of each of the series; what is not finite is
-    left out. `logarithmic` doubles x at even steps, as batch sizes do."""
+    left out. `labels` are those of x and of y."""
     for place, (title, points) in enumerate(series.items()):
         kept = [point for point in points if all(map(math.isfinite, point))]
-        axes.plot(
-            [x for x, _ in kept], [y for _, y in kept], color=SERIES[place % len(SERIES)],
-            # With more series than colours a colour comes again with another marker.
-            marker=MARKERS[(place + place // len(SERIES)) % len(MARKERS)], label=printable(title),
-        )  # fmt: skip
-    if logarithmic:
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter("{x:g}")
-    axes.set(xlabel=printable(x_label), ylabel=printable(y_label), ylim=(0, None))
-    _legend(axes)
+        look = style(place)
+        # With more series than colours a colour comes again with another marker.
+        look["marker"] = MARKERS[(place + place // len(SERIES)) % len(MARKERS)]
+        axes.plot(*_columns(kept), label=printable(title), **look)
+    x_label, y_label = map(printable, labels)
+    axes.set(xlabel=x_label, ylabel=y_label, ylim=(0, None))
+    _draw_legend(axes)
 
 
 def draw_ranked(axes: Axes, series: Mapping[str, Sequence[float]]) -> None:
@@ -185,23 +186,26 @@ def draw_ranked(axes: Axes, series: Mapping[str, Sequence[float]]) -> None:
     for place, (title, values) in enumerate(series.items()):
         ranked = [100 * value for value in sorted(values, reverse=True)]
         steps = [*ranked, *ranked[-1:]]
-        axes.step(
-            range(len(steps)), steps, where="post", color=SERIES[place % len(SERIES)],
-            linestyle=STROKES[(place + place // 12) % len(STROKES)], label=printable(title),
-        )  # fmt: skip
+        stroke = STROKES[(place + place // 12) % len(STROKES)]
+        look = style(place) | {"marker": "", "linestyle": stroke}
+        axes.step(range(len(steps)), steps, where="post", label=printable(title), **look)
     axes.set(ylim=(0, 102), xlim=(0, None), xlabel="classes, the best first", ylabel="%")
-    _legend(axes)
+    _draw_legend(axes)
 
 
-def _legend(axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    if labels:
+def _columns(points: Iterable[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """Return the x and the y of points."""
+    pairs = list(points)
+    return [x for x, _ in pairs], [y for _, y in pairs]
+
+
+def _draw_legend(axes: Axes) -> None:
+    drawn = list(zip(*axes.get_legend_handles_labels(), strict=True))
+    if drawn:
         # Points with intervals would come after what is drawn without.
-        order = sorted(range(len(labels)), key=lambda place: "published" in labels[place])
-        axes.figure.legend(
-            [handles[place] for place in order], [labels[place] for place in order],
-            loc="outside upper left", ncols=2 if max(map(len, labels)) < WIDE else 1, borderpad=0,
-        )  # fmt: skip
+        handles, labels = zip(*sorted(drawn, key=lambda one: "published" in one[1]), strict=True)
+        columns = 2 if max(map(len, labels)) < WIDE else 1
+        axes.figure.legend(handles, labels, loc="outside upper left", ncols=columns, borderpad=0)
 
 
 def _of_the_page(style: str) -> str:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from topfive.errors import UsageError
 from topfive.evaluation import report_page, report_tables
 from topfive.evaluation.evaluations import Comparison, Evaluation, remark
 from topfive.evaluation.metrics import Measure
@@ -35,14 +33,8 @@ def check(file: Path) -> None:
             is not a file is there.
         MissingExtraError: it is a page, and Jinja2 or matplotlib is not installed.
     """
-    suffix = file.suffix.lower()
-    if suffix not in WRITERS:
-        raise UsageError(f"{file}: expected a name that ends in {', '.join(WRITERS)}")
-    if not file.parent.is_dir():
-        raise UsageError(f"{file}: there is no folder {file.parent}; make it first")
-    if os.path.lexists(file) and not file.is_file():
-        raise UsageError(f"{file} is not a file; expected one, or a new name")
-    if suffix == ".html":
+    files.check_target(file, WRITERS)
+    if file.suffix.lower() == ".html":
         report_page.check()
 
 
@@ -69,8 +61,8 @@ def as_json(comparison: Comparison) -> Iterator[str]:
     Classes are indices into its `labels`. What is not a number is null.
     """
     labels = comparison.evaluations[0].labels if comparison.evaluations else ()
-    told = {"topfive": __version__, "titles": comparison.titles, **_plain(comparison),
-            "labels": labels}  # fmt: skip
+    told = {"topfive": __version__, "titles": comparison.titles} | _plain(comparison)
+    told["labels"] = labels
     encoder = json.JSONEncoder(default=_plain, allow_nan=False, indent=1)
     yield from encoder.iterencode(told)
     yield "\n"
@@ -83,14 +75,13 @@ def as_markdown(comparison: Comparison) -> Iterator[str]:
     remarks = report_tables.remarks(comparison)
     if remarks:
         yield "\n" + "".join(f"- {_escaped(remark)}\n" for remark in remarks)
-    titled = list(zip(comparison.titles, comparison.evaluations, strict=True))
     for table in (
         report_tables.accuracy(comparison),
         report_tables.cost(comparison),
         report_tables.pairs(comparison),
         report_tables.disagreements(comparison),
-        *(report_tables.confusions(*one) for one in titled),
-        *(report_tables.errors(comparison, *one) for one in titled),
+        *(report_tables.confusions(*one) for one in comparison.titled),
+        *(report_tables.errors(comparison, *one) for one in comparison.titled),
         report_tables.failures(comparison),
         report_tables.classes(comparison),
         report_tables.origin(comparison),
@@ -123,12 +114,8 @@ def _plain(value: Any) -> dict[str, Any]:
     elif isinstance(value, Evaluation):
         del fields["labels"]  # all have the same
         rate = value.pictures_per_second
-        fields = {
-            "name": value.name,
-            **fields,
-            "pictures_per_second": rate,
-            "remark": remark(value),
-        }
+        fields = {"name": value.name, **fields, "pictures_per_second": rate}
+        fields["remark"] = remark(value)
     elif isinstance(value, Measure):
         fields["value"] = value.value
     return {
@@ -140,16 +127,14 @@ def _plain(value: Any) -> dict[str, Any]:
 def _markdown_table(table: Table) -> Iterator[str]:
     rows = [[_escaped(cell) for cell in row] for row in (table.columns, *table.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for number, row in enumerate(rows):
+    texts, numbers = widths[: table.text], widths[table.text :]
+    rule = [*("-" * width for width in texts), *("-" * (width - 1) + ":" for width in numbers)]
+    for row in (rows[0], rule, *rows[1:]):
         cells = [
             cell.ljust(width) if place < table.text else cell.rjust(width)
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         yield f"| {' | '.join(cells)} |\n"
-        if number == 0:
-            rule = ["-" * width if place < table.text else "-" * (width - 1) + ":"
-                    for place, width in enumerate(widths)]  # fmt: skip
-            yield f"| {' | '.join(rule)} |\n"
 
 
 def _escaped(text: str) -> str:

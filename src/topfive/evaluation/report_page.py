@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from importlib.resources import files
-from importlib.util import find_spec
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from topfive.errors import MissingExtraError
 from topfive.evaluation import plots, report_tables
 from topfive.evaluation.evaluations import Comparison, remark
 from topfive.evaluation.metrics import Measure
 from topfive.evaluation.report_tables import SHOWN
-from topfive.evaluation.review import worst
 from topfive.pictures.contact_sheets import thumbnails
 from topfive.sources.source import MAX_PIXELS
+from topfive.system import extras
+from topfive.system.text import printable
 from topfive.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Template
+    from markupsafe import Markup
     from PIL import Image
 
 PICTURES = 24  # errors of a network
@@ -41,12 +41,7 @@ def check() -> None:
     Raises:
         MissingExtraError: Jinja2 or matplotlib is not installed.
     """
-    missing = [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]
-    if missing:
-        raise MissingExtraError(
-            f"an HTML report needs {' and '.join(missing)}: pip install 'topfive[report]' "
-            "(.md and .json do without)"
-        )
+    extras.require("report", "an HTML report", hint=".md and .json do without")
 
 
 def as_html(comparison: Comparison, max_pixels: int = MAX_PIXELS) -> Iterator[str]:
@@ -57,30 +52,26 @@ def as_html(comparison: Comparison, max_pixels: int = MAX_PIXELS) -> Iterator[st
     Raises: what `check` does.
     """
     check()
-    from markupsafe import Markup
-
-    titled = list(zip(comparison.titles, comparison.evaluations, strict=True))
+    titled = comparison.titled
     number = max(1, min(PICTURES, ALL_PICTURES // len(titled)))
-    wrong = [worst(evaluation, number) for _, evaluation in titled]
+    wrong = [evaluation.find_worst(number) for _, evaluation in titled]
     differing = comparison.disagreements[:SHOWN]
     named = [one.source for one in differing] + [one.source for one in chain(*wrong)]
-    pictures = thumbnails(named, SIDE, max_pixels)
+    networks = []
+    for place, (title, evaluation) in enumerate(titled):
+        draw = partial(plots.draw_reliability, bins=evaluation.bins)
+        said = f"How often {title} is right against how sure it is"
+        plot = _inline(draw, said, f"reliability-{place}")
+        networks.append((title, evaluation, remark(evaluation), wrong[place], plot))
     yield from _template().generate(
         comparison=comparison,
         tables=report_tables,
         version=__version__,
         differing=differing,
-        pictures={name: Markup(_address(one)) for name, one in pictures.items()},  # noqa: S704
-        plots=[(title, Markup(plot))  # noqa: S704
-               for title, plot in (_accuracy(comparison), _classes(comparison))],
-        networks=[
-            (title, evaluation, remark(evaluation), errors,
-             Markup(plots.inline(  # noqa: S704
-                 partial(plots.draw_reliability, bins=evaluation.bins),
-                 f"How often {title} is right against how sure it is", f"reliability-{place}")))
-            for place, ((title, evaluation), errors) in enumerate(zip(titled, wrong, strict=True))
-        ],
-    )  # fmt: skip
+        pictures={name: _embed(one) for name, one in thumbnails(named, SIDE, max_pixels).items()},
+        plots=[_plot_accuracy(comparison), _plot_classes(comparison)],
+        networks=networks,
+    )
 
 
 @cache
@@ -88,51 +79,34 @@ def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    def printable(value: Any) -> Any:
+    def spelled_out(value: Any) -> Any:
         plain = isinstance(value, str) and not isinstance(value, Markup)
         return printable(value) if plain else value
 
     # What does not print in a name is spelled out, then all is escaped.
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, finalize=printable,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.from_string(
-        files("topfive").joinpath("assets", "report.html").read_text("utf-8")
-    )
+    options: dict[str, Any] = {"undefined": StrictUndefined, "finalize": spelled_out}
+    options |= {"trim_blocks": True, "lstrip_blocks": True}
+    page = files("topfive").joinpath("assets", "report.html").read_text("utf-8")
+    return Environment(autoescape=True, **options).from_string(page)
 
 
-def _accuracy(comparison: Comparison) -> tuple[str, str]:
-    evaluations = comparison.evaluations
-    published = {
-        "top-1": [one.network.top1 for one in evaluations],
-        "top-5": [one.network.top5 for one in evaluations],
-    }
+def _plot_accuracy(comparison: Comparison) -> tuple[str, Markup]:
     title = "Measured and published accuracy"
-    plot = plots.inline(
-        partial(
-            plots.draw_intervals,
-            names=comparison.titles,
-            series={
-                "top-1": [one.top1 for one in evaluations],
-                "top-5": [one.top5 for one in evaluations],
-            },
-            marks={
-                title: [None if value is None else value / 100 for value in values]
-                for title, values in published.items()
-            },
-        ),
-        title,
-        "accuracy",
-        height=plots.height_of_intervals(len(evaluations), 2),
-    )
-    return title, plot
+    series: dict[str, list[Measure]] = {}
+    marks: dict[str, list[float | None]] = {}
+    for evaluation in comparison.evaluations:
+        for name, published, measured in evaluation.beside_published:
+            series.setdefault(name, []).append(measured)
+            marks.setdefault(name, []).append(None if published is None else published / 100)
+    draw = partial(plots.draw_intervals, names=comparison.titles, series=series, marks=marks)
+    height = plots.height_of_intervals(len(comparison.evaluations), 2)
+    return title, _inline(draw, title, "accuracy", height)
 
 
-def _classes(comparison: Comparison) -> tuple[str, str]:
+def _plot_classes(comparison: Comparison) -> tuple[str, Markup]:
     """Return a title and a plot: the classes by name where there are few, by their rank where
     they have pictures enough, else how far down the truth stands."""
-    titled = list(zip(comparison.titles, comparison.evaluations, strict=True))
+    titled = comparison.titled
     tables = {title: {one.index: one for one in found.classes} for title, found in titled}
     names = {index: one.label for table in tables.values() for index, one in table.items()}
     pictures = max((len(one.judgements) for _, one in titled), default=0)
@@ -153,18 +127,28 @@ def _classes(comparison: Comparison) -> tuple[str, str]:
         draw = partial(plots.draw_ranked, series=ranked)
     else:
         title = "How often the truth is among the first answers"
-        depth = {
-            name: [(place, 100 * sum(one.rank <= place for one in found.judgements)
-                    / max(1, len(found.judgements))) for place in range(1, DEEP + 1)]
-            for name, found in titled
-        }  # fmt: skip
-        draw = partial(
-            plots.draw_lines, series=depth, x_label="answers", y_label="% of the pictures"
-        )
-    return title, plots.inline(draw, title, "classes", height=height)
+        depth = {name: _depths([one.rank for one in found.judgements]) for name, found in titled}
+        draw = partial(plots.draw_lines, series=depth, labels=("answers", "% of the pictures"))
+    return title, _inline(draw, title, "classes", height)
 
 
-def _address(picture: Image.Image) -> str:
+def _depths(ranks: Sequence[int]) -> list[tuple[float, float]]:
+    """Return numbers of answers, and of how many % of the pictures the truth is among so many."""
+    places, of = range(1, DEEP + 1), max(1, len(ranks))
+    return [(place, 100 * sum(rank <= place for rank in ranks) / of) for place in places]
+
+
+def _inline(draw: plots.Draw, description: str, identity: str, height: int = 280) -> Markup:
+    from markupsafe import Markup
+
+    return Markup(plots.inline(draw, description, identity, height=height))  # noqa: S704
+
+
+def _embed(picture: Image.Image) -> Markup:
+    """Return a picture as an address that holds it."""
+    from markupsafe import Markup
+
     content = io.BytesIO()
     picture.save(content, "JPEG", **JPEG)
-    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
+    encoded = base64.b64encode(content.getvalue()).decode()
+    return Markup(f"data:image/jpeg;base64,{encoded}")  # noqa: S704

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
-from topfive.evaluation.evaluations import Comparison, Evaluation, remark
-from topfive.evaluation.metrics import ClassResult, Measure
-from topfive.evaluation.review import worst
-from topfive.results import Failure
+from topfive.evaluation.evaluations import Comparison, Evaluation, Judgement, Pair, remark
+from topfive.evaluation.metrics import ClassResult, Confusion, Measure
 
 NONE = "–"  # there is no such value
 SIGNIFICANT = 0.05
@@ -35,156 +36,157 @@ class Table:
     text: int = 1
 
 
+T = TypeVar("T")
+Columns = dict[str, Callable[[T], str]]  # the names of columns, and what makes their cells
+Titled = tuple[str, Evaluation]
+
+
+def _make(title: str, columns: Columns[T], rows: Iterable[T], text: int = 1) -> Table:
+    cells = tuple(tuple(cell(row) for cell in columns.values()) for row in rows)
+    return Table(title, tuple(columns), cells, text)
+
+
 def accuracy(comparison: Comparison) -> Table:
     """Return what was measured beside what was published, with how each was prepared."""
-    return Table(
-        "Measured (with 95 % intervals) beside published accuracy",
-        ("Network", "Recipe here", "Recipe of the published", "Top-1", "Published top-1",
-         "Top-5", "Published top-5"),
-        tuple(
-            (title, one.recipe, one.network.published, with_interval(one.top1),
-             _number(one.network.top1, ".1f", " %"), with_interval(one.top5),
-             _number(one.network.top5, ".1f", " %"))
-            for title, one in _titled(comparison)
-        ),
-        text=3,
-    )  # fmt: skip
+    columns: Columns[Titled] = {
+        "Network": lambda of: of[0],
+        "Recipe here": lambda of: of[1].recipe,
+        "Recipe of the published": lambda of: of[1].network.published,
+        "Top-1": lambda of: with_interval(of[1].top1),
+        "Published top-1": lambda of: _number(of[1].network.top1, ".1f", " %"),
+        "Top-5": lambda of: with_interval(of[1].top5),
+        "Published top-5": lambda of: _number(of[1].network.top5, ".1f", " %"),
+    }
+    title = "Measured (with 95 % intervals) beside published accuracy"
+    return _make(title, columns, comparison.titled, text=3)
 
 
 def cost(comparison: Comparison) -> Table:
     """Return what each network took, and how far its confidence can be trusted."""
-    return Table(
-        "Confidence, speed and memory",
-        ("Network", "Pictures", "Failed", "Calibration error", "Pictures a second", "Seconds",
-         "Memory, MB"),
-        tuple(
-            (title, f"{len(one.judgements):,}", f"{len(one.failures):,}",
-             percent(one.calibration_error), _number(one.pictures_per_second, ",.1f"),
-             _number(one.seconds, ",.1f"), f"{one.memory / 1e6:,.0f}")
-            for title, one in _titled(comparison)
-        ),
-    )  # fmt: skip
+    columns: Columns[Titled] = {
+        "Network": lambda of: of[0],
+        "Pictures": lambda of: f"{len(of[1].judgements):,}",
+        "Failed": lambda of: f"{len(of[1].failures):,}",
+        "Calibration error": lambda of: percent(of[1].calibration_error),
+        "Pictures a second": lambda of: _number(of[1].pictures_per_second, ",.1f"),
+        "Seconds": lambda of: _number(of[1].seconds, ",.1f"),
+        "Memory, MB": lambda of: f"{of[1].memory / 1e6:,.0f}",
+    }
+    return _make("Confidence, speed and memory", columns, comparison.titled)
 
 
 def pairs(comparison: Comparison) -> Table:
     """Return how every two networks differ, and whether that may be chance."""
-    return Table(
-        "Two networks on the same pictures",
-        ("First", "Second", "Their difference", "Same answer", "Only first right",
-         "Only second right", "McNemar's p"),
-        tuple(
-            (one.first, one.second, verdict(one.p_value), with_interval(one.agreement),
-             f"{one.only_first:,}", f"{one.only_second:,}", f"{one.p_value:.2g}")
-            for one in comparison.pairs
-        ),
-        text=3,
-    )  # fmt: skip
+    columns: Columns[Pair] = {
+        "First": lambda pair: pair.first,
+        "Second": lambda pair: pair.second,
+        "Their difference": lambda pair: verdict(pair.p_value),
+        "Same answer": lambda pair: with_interval(pair.agreement),
+        "Only first right": lambda pair: f"{pair.only_first:,}",
+        "Only second right": lambda pair: f"{pair.only_second:,}",
+        "McNemar's p": lambda pair: f"{pair.p_value:.2g}",
+    }
+    return _make("Two networks on the same pictures", columns, comparison.pairs, text=3)
 
 
 def classes(comparison: Comparison) -> Table:
     """Return how the pictures of each class were answered, the weakest classes first."""
-    titled = _titled(comparison)
-    results = [{one.index: one for one in evaluation.classes} for _, evaluation in titled]
-    found = {index: one for table in results for index, one in table.items()}
+    results = {
+        title: {one.index: one for one in found.classes} for title, found in comparison.titled
+    }
+    found = {index: one for table in results.values() for index, one in table.items()}
+    columns: Columns[ClassResult] = {
+        "Class": lambda one: one.label,
+        "WordNet id": lambda one: one.wnid,
+        "Pictures": lambda one: f"{one.top1.of:,}",
+    }
+    for title, table in results.items():
+        columns[f"{title}, top-1"] = partial(_of_class, table, "top1")
+        columns[f"{title}, top-5"] = partial(_of_class, table, "top5")
 
-    def strength(index: int) -> tuple[float, float, str]:
-        known = [table[index] for table in results if index in table]
-        return (
-            sum(one.top1.value for one in known) / len(known),
-            sum(one.top5.value for one in known) / len(known),
-            found[index].label,
-        )
+    def strength(one: ClassResult) -> tuple[float, float, str]:
+        known = [table[one.index] for table in results.values() if one.index in table]
+        top1, top5 = (sum(getattr(each, best).value for each in known) for best in ("top1", "top5"))
+        return top1 / len(known), top5 / len(known), one.label
 
-    return Table(
-        "Each class, the weakest first",
-        ("Class", "WordNet id", "Pictures",
-         *(f"{title}, {best}" for title, _ in titled for best in ("top-1", "top-5"))),
-        tuple(
-            (found[index].label, found[index].wnid, f"{found[index].top1.of:,}",
-             *(cell for table in results for cell in _of_class(table.get(index))))
-            for index in sorted(found, key=strength)
-        ),
-        text=2,
-    )  # fmt: skip
+    rows = sorted(found.values(), key=strength)
+    return _make("Each class, the weakest first", columns, rows, text=2)
+
+
+def _of_class(results: Mapping[int, ClassResult], best: str, one: ClassResult) -> str:
+    if one.index not in results:  # none of its pictures could be read
+        return NONE
+    return percent(getattr(results[one.index], best).value)
 
 
 def confusions(title: str, evaluation: Evaluation) -> Table:
     """Return the `SHOWN` most frequent confusions of one network."""
-    labels = evaluation.labels
-    return Table(
-        f"Most often confused by {title}",
-        ("Truth", "Answered", "Pictures"),
-        tuple(
-            (labels[one.truth].name, labels[one.predicted].name, f"{one.count:,}")
-            for one in evaluation.confusions[:SHOWN]
-        ),
-        text=2,
-    )
+    columns: Columns[Confusion] = {
+        "Truth": lambda one: evaluation.labels[one.truth].name,
+        "Answered": lambda one: evaluation.labels[one.predicted].name,
+        "Pictures": lambda one: f"{one.count:,}",
+    }
+    return _make(f"Most often confused by {title}", columns, evaluation.confusions[:SHOWN], text=2)
 
 
 def errors(comparison: Comparison, title: str, evaluation: Evaluation) -> Table:
     """Return the `SHOWN` most confident errors of one network."""
-    return Table(
-        f"The most confident errors of {title}",
-        ("Picture", "Truth", "Answered", "Its probability", "The truth's"),
-        tuple(
-            (inside(comparison, one.source), evaluation.labels[one.truth].name,
-             one.predictions[0].label, percent(one.predictions[0].probability),
-             percent(one.probability))
-            for one in worst(evaluation, SHOWN)
-        ),
-        text=3,
-    )  # fmt: skip
+    columns: Columns[Judgement] = {
+        "Picture": lambda one: inside(comparison, one.source),
+        "Truth": lambda one: evaluation.labels[one.truth].name,
+        "Answered": lambda one: one.predictions[0].label,
+        "Its probability": lambda one: percent(one.predictions[0].probability),
+        "The truth's": lambda one: percent(one.probability),
+    }
+    title = f"The most confident errors of {title}"
+    return _make(title, columns, evaluation.find_worst(SHOWN), text=3)
 
 
 def disagreements(comparison: Comparison) -> Table:
     """Return the first `SHOWN` pictures on which the networks disagree, with each answer."""
-    return Table(
-        "The pictures on which the networks disagree most",
-        ("Picture", "Truth", *comparison.titles),
-        tuple(
-            (inside(comparison, one.source), comparison.evaluations[0].labels[one.truth].name,
-             *(f"{first.label} {percent(first.probability)}"
-               for first in (judgement.predictions[0] for judgement in one.judgements)))
-            for one in comparison.disagreements[:SHOWN]
-        ),
-        text=2 + len(comparison.evaluations),
-    )  # fmt: skip
+    rows = []
+    for one in comparison.disagreements[:SHOWN]:
+        firsts = (judgement.predictions[0] for judgement in one.judgements)
+        answers = (f"{first.label} {percent(first.probability)}" for first in firsts)
+        truth = comparison.evaluations[0].labels[one.truth].name
+        rows.append((inside(comparison, one.source), truth, *answers))
+    columns = ("Picture", "Truth", *comparison.titles)
+    title = "The pictures on which the networks disagree most"
+    return Table(title, columns, tuple(rows), text=len(columns))
 
 
 def failures(comparison: Comparison) -> Table:
     """Return the kinds of failures, the most frequent first, with the first `SHOWN` pictures of
     each. What several networks could not read counts once."""
-    kinds: dict[str, dict[str, Failure]] = {}
+    kinds: dict[str, dict[str, str]] = {}
     for evaluation in comparison.evaluations:
-        for failure in evaluation.failures:
-            kinds.setdefault(failure.kind, {}).setdefault(failure.source, failure)
-    ordered = sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0]))
-    return Table(
-        "Pictures that could not be read, and are not counted",
-        ("Kind", "For example", "Pictures"),
-        tuple(
-            (kind, "; ".join(f"{inside(comparison, one.source)}: {one.message}"
-                             for one in [*found.values()][:SHOWN]),
-             f"{len(found):,}")
-            for kind, found in ordered
-        ),
-        text=2,
-    )  # fmt: skip
+        for one in evaluation.failures:
+            said = f"{inside(comparison, one.source)}: {one.message}"
+            kinds.setdefault(one.kind, {}).setdefault(one.source, said)
+    columns: Columns[tuple[str, dict[str, str]]] = {
+        "Kind": lambda of: of[0],
+        "For example": lambda of: "; ".join([*of[1].values()][:SHOWN]),
+        "Pictures": lambda of: f"{len(of[1]):,}",
+    }
+    rows = sorted(kinds.items(), key=lambda of: (-len(of[1]), of[0]))
+    return _make("Pictures that could not be read, and are not counted", columns, rows, text=2)
 
 
 def origin(comparison: Comparison) -> Table:
     """Return what was measured: which networks, prepared and computed how."""
-    return Table(
-        "What was measured",
-        ("Network", "Is", "Recipe", "Precision", "Answers among", "Weights"),
-        tuple(
-            (title, one.network.title, one.recipe, one.precision,
-             f"{len(one.classes) if one.restricted else len(one.labels):,} classes", one.weights)
-            for title, one in _titled(comparison)
-        ),
-        text=6,
-    )  # fmt: skip
+
+    def among(evaluation: Evaluation) -> int:
+        return len(evaluation.classes if evaluation.restricted else evaluation.labels)
+
+    columns: Columns[Titled] = {
+        "Network": lambda of: of[0],
+        "Is": lambda of: of[1].network.title,
+        "Recipe": lambda of: of[1].recipe,
+        "Precision": lambda of: of[1].precision,
+        "Answers among": lambda of: f"{among(of[1]):,} classes",
+        "Weights": lambda of: of[1].weights,
+    }
+    return _make("What was measured", columns, comparison.titled, text=6)
 
 
 def title(comparison: Comparison) -> str:
@@ -210,7 +212,7 @@ def headline(comparison: Comparison) -> str:
 
 def remarks(comparison: Comparison) -> list[str]:
     """Return a line for each network whose published accuracy the measured one does not hold."""
-    said = ((title, remark(one)) for title, one in _titled(comparison))
+    said = ((title, remark(one)) for title, one in comparison.titled)
     return [f"{title}: {text}" for title, text in said if text]
 
 
@@ -232,16 +234,6 @@ def with_interval(measure: Measure) -> str:
 def interval(measure: Measure) -> str:
     """Return a share's interval in percent, `59.3 to 73.7`."""
     return f"{100 * measure.low:.1f} to {100 * measure.high:.1f}"
-
-
-def _titled(comparison: Comparison) -> list[tuple[str, Evaluation]]:
-    return list(zip(comparison.titles, comparison.evaluations, strict=True))
-
-
-def _of_class(result: ClassResult | None) -> tuple[str, str]:
-    if result is None:  # none of its pictures could be read
-        return NONE, NONE
-    return percent(result.top1.value), percent(result.top5.value)
 
 
 def _number(value: float | None, form: str, unit: str = "") -> str:

@@ -10,7 +10,7 @@ from topfive.pictures.contact_sheets import RIGHT, WIDTH, WRONG, sheet, thumbnai
 from topfive.sources.source import MAX_PIXELS
 
 if TYPE_CHECKING:
-    from topfive.evaluation.evaluations import Comparison, Evaluation, Judgement
+    from topfive.evaluation.evaluations import Comparison
 
 
 def review(comparison: Comparison, number: int, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -23,7 +23,7 @@ def review(comparison: Comparison, number: int, max_pixels: int = MAX_PIXELS) ->
     evaluations = comparison.evaluations
     judged = [one.judgements for one in comparison.disagreements[:number]]
     if len(evaluations) == 1:
-        judged = [(judgement,) for judgement in worst(evaluations[0], number)]
+        judged = [(judgement,) for judgement in evaluations[0].find_worst(number)]
     found = thumbnails([one[0].source for one in judged], WIDTH, max_pixels)
     cells = []
     for judgements in judged:
@@ -35,10 +35,3 @@ def review(comparison: Comparison, number: int, max_pixels: int = MAX_PIXELS) ->
             lines.append(f"{mark}{name}: {best.label} {best.probability:.0%}")
         cells.append((found[source], lines))
     return sheet(cells)
-
-
-def worst(evaluation: Evaluation, number: int) -> list[Judgement]:
-    """Return the `number` wrong judgements whose first answer was the most probable."""
-    wrong = [judgement for judgement in evaluation.judgements if not judgement.right]
-    wrong.sort(key=lambda judgement: -judgement.predictions[0].probability)
-    return wrong[:number]

@@ -22,7 +22,7 @@ CLASSES = ("wnid", INDEX_COLUMN, "label", "class", FIRST_WORD)
 INDEX, ILSVRC = NUMBERS = ("index", "ilsvrc")
 META = "meta.mat"
 
-Row = tuple[int, str | None, str]  # the line's number, the picture's name, the class's
+TruthRow = tuple[int, str | None, str]  # the line's number, the picture's name, the class's
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,11 @@ def read(file: Path, labels: Sequence[Label], numbers: str | None = None) -> lis
         raise UsageError(f"unknown numbers {numbers!r}; expected one of {', '.join(NUMBERS)}")
     text = _text(file)
     delimiters = TABLES.get(file.suffix.lower())
-    rows, column = (
-        _table(text, file, delimiters) if delimiters else (_lines(text, file, labels), "")
-    )
+    column = ""
+    if delimiters:
+        rows, column = _table(text, file, delimiters)
+    else:
+        rows = _lines(text, file, labels)
     if not rows:
         raise UsageError(f"{file}: no picture in it")
     bare = {int(name) for _, _, name in rows if is_number(name)}
@@ -67,8 +69,7 @@ def read(file: Path, labels: Sequence[Label], numbers: str | None = None) -> lis
         classes = ClassNames(labels, _ilsvrc_ids(file.parent / META))
     else:
         classes = ClassNames(labels, indices=True)
-    return [Entry(line, name, classes.get(text, f"{file}, line {line}"))
-            for line, name, text in rows]  # fmt: skip
+    return [Entry(line, name, classes.get(one, f"{file}, line {line}")) for line, name, one in rows]
 
 
 def _text(file: Path) -> str:
@@ -86,7 +87,7 @@ def _text(file: Path) -> str:
     return content.decode("utf-8-sig", "surrogateescape")
 
 
-def _table(text: str, file: Path, delimiters: str) -> tuple[list[Row], str]:
+def _table(text: str, file: Path, delimiters: str) -> tuple[list[TruthRow], str]:
     for delimiter in delimiters:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         try:
@@ -105,19 +106,19 @@ def _table(text: str, file: Path, delimiters: str) -> tuple[list[Row], str]:
     )
 
 
-def _row(file: Path, line: int, cells: list[str], name: int, label: int, column: str) -> Row:
+def _row(file: Path, line: int, cells: list[str], name: int, label: int, column: str) -> TruthRow:
     if len(cells) <= max(name, label) or not (cells[name].strip() and cells[label].strip()):
         raise _incomplete(file, line)
     text = cells[label].strip()
     return line, cells[name], text.split()[0] if column == FIRST_WORD else text
 
 
-def _lines(text: str, file: Path, labels: Sequence[Label]) -> list[Row]:
+def _lines(text: str, file: Path, labels: Sequence[Label]) -> list[TruthRow]:
     lines = [line.strip() for line in text.rstrip().split("\n")] if text.strip() else []
     first = lines[0] if lines else ""
     if len(first.split()) < 2 or ClassNames(labels).find(first, f"{file}, line 1") is not None:
         return [(number, None, line) for number, line in enumerate(lines, start=1)]
-    rows: list[Row] = []
+    rows: list[TruthRow] = []
     for number, line in enumerate(lines, start=1):
         parts = line.rsplit(maxsplit=1)  # a name may have spaces in it
         if len(parts) == 1:
@@ -150,8 +151,7 @@ def _ilsvrc_ids(meta: Path) -> dict[int, str]:
     from scipy.io import loadmat
 
     if not meta.is_file():
-        raise UsageError(f"{meta}: no such file; the numbers are those of ImageNet's development "
-                         f"kit, and its {META} tells them")  # fmt: skip
+        raise UsageError(f"{meta}: no such file; it tells what the numbers of ImageNet's kit are")
     try:
         if meta.stat().st_size > MAX_BYTES:
             raise ValueError("too large")

@@ -90,14 +90,14 @@ def read(file: Path) -> list[Network]:
                     _check_text(member, _take_text(stream, header, member))
                     continue
                 network = NETWORKS[member.network]
-                part = parts.enter_context(weights.incoming(network))
+                part = parts.enter_context(weights.part_beside(network))
                 with part.open("xb") as sink:
                     _take(stream, header, member, sink)
-                weights.check(part, network, member.name)
+                weights.check_file(part, network, member.name)
                 arrived.append((part, network))
             _check_end(stream)
             for part, network in arrived:
-                weights.put(part, network)
+                weights.take_in(part, network)
     except WeightsError as error:
         raise WeightsError(f"{file}: {error}") from error
     except OSError as error:
@@ -143,8 +143,8 @@ def _labels_name(label_set: str) -> str:
 def _licences(networks: Sequence[Network]) -> bytes:
     lines = ["The weight files in this bundle are their authors', under these terms:"]
     for card in networks:
-        lines += ["", f"{card.title}: {_weights_name(card)}", f"  {card.weights.licence}",
-                  f"  published at {card.weights.url}", f"  described in {card.paper}"]  # fmt: skip
+        lines += ["", f"{card.title}: {_weights_name(card)}", f"  {card.weights.licence}"]
+        lines += [f"  published at {card.weights.url}", f"  described in {card.paper}"]
     named = " ".join(card.weights.licence for card in networks)
     for asset in sorted(files("topfive").joinpath("assets").iterdir(), key=lambda file: file.name):
         name = asset.name.removeprefix("licence-").removesuffix(".txt")
@@ -170,8 +170,8 @@ def _members(text: bytes) -> Iterator[Member]:
             raise ValueError(f"{len(members)} members")
         allowed = {LICENCES: ("", MAX_TEXT)}
         allowed |= {_labels_name(name): ("", MAX_TEXT) for name in labels.LABEL_SETS}
-        allowed |= {_weights_name(card): (name, 2 * card.weights.size)
-                    for name, card in NETWORKS.items()}  # fmt: skip
+        weight_files = {_weights_name(card): card for card in NETWORKS.values()}
+        allowed |= {name: (card.name, 2 * card.weights.size) for name, card in weight_files.items()}
         for member in members:
             network, most = allowed.pop(member.name)
             if member.network != network or not 0 <= member.size <= most:

@@ -12,6 +12,8 @@ Triple = tuple[float, float, float]
 
 RECIPES = ("default", "tutorial")
 FITS = ("stretch", "crop", "pad")
+KERAS_BACKENDS = ("tensorflow", "jax", "torch")
+BACKENDS = ("openvino", *KERAS_BACKENDS)
 PRECISIONS = ("f32", "bf16", "f16", "int8")
 FILTERS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 
@@ -115,7 +117,7 @@ class Network:
     (None: not published), `published` how they were measured. `channels_first`: Keras can
     build it so, with the same answers; `large_dense`: most of its weights are in dense
     layers; `direct`: its graph is made without Keras, see `direct_graphs`; `taught`: it has
-    classes of its own, see `network_folders`."""
+    classes of its own, see `taught_folders`."""
 
     name: str
     title: str
@@ -145,9 +147,12 @@ class Network:
 
 
 def choose_recipe(
-    network: Network, name: str = "default", fit: str | None = None, filter: str | None = None,
+    network: Network,
+    name: str = "default",
+    fit: str | None = None,
+    filter: str | None = None,
     window: tuple[float, float] | None = None,
-) -> Recipe:  # fmt: skip
+) -> Recipe:
     """Return the card's recipe, or Keras's (`tutorial`), with what is given overridden.
 
     Raises:

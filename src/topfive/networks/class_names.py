@@ -33,8 +33,8 @@ class ClassNames:
         self._wnids = {label.wnid: index for index, label in enumerate(labels) if label.wnid}
         self._numbers = dict(enumerate(range(len(labels))))
         if numbers is not None:
-            self._numbers = {number: self._wnids[wnid] for number, wnid in numbers.items()
-                             if wnid in self._wnids}  # fmt: skip
+            known = ((number, self._wnids.get(wnid)) for number, wnid in numbers.items())
+            self._numbers = {number: index for number, index in known if index is not None}
         self._exact: dict[str, list[int]] = {}
         self._plain: dict[str, list[int]] = {}
         for index, label in enumerate(labels):

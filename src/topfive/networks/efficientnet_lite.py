@@ -149,9 +149,7 @@ class KerasLayers:
         return layers.ReLU(6.0, name=f"{name}_activation")(x) if active else x
 
 
-def efficientnet_lite0(
-    weights: None = None, classifier_activation: str | None = "softmax"
-) -> Any:  # fmt: skip
+def efficientnet_lite0(weights: None = None, classifier_activation: str | None = "softmax") -> Any:
     """Build Lite0: (n, 224, 224, 3) RGB, (value - 127) / 128 → (n, 1000) probabilities.
 
     The arguments are those of `keras.applications`; without activation it returns logits.
@@ -159,16 +157,12 @@ def efficientnet_lite0(
     return _build("efficientnet_lite0", weights, classifier_activation)
 
 
-def efficientnet_lite1(
-    weights: None = None, classifier_activation: str | None = "softmax"
-) -> Any:  # fmt: skip
+def efficientnet_lite1(weights: None = None, classifier_activation: str | None = "softmax") -> Any:
     """Build Lite1, a tenth deeper, of 240 pixels."""
     return _build("efficientnet_lite1", weights, classifier_activation)
 
 
-def efficientnet_lite2(
-    weights: None = None, classifier_activation: str | None = "softmax"
-) -> Any:  # fmt: skip
+def efficientnet_lite2(weights: None = None, classifier_activation: str | None = "softmax") -> Any:
     """Build Lite2, a tenth wider and a fifth deeper, of 260 pixels."""
     return _build("efficientnet_lite2", weights, classifier_activation)
 

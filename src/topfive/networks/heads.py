@@ -6,7 +6,7 @@ multiplied with, and in the last row what is added.
 
 from __future__ import annotations
 
-import hashlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from topfive.errors import WeightsError
 from topfive.networks import taught_folders
 from topfive.networks.cards import Network
+from topfive.networks.taught_folders import Part
+from topfive.system.files import checksum_of
 
 ENDING = ".npy"
 
@@ -25,6 +27,11 @@ def write(head: NDArray[np.float32], file: Path) -> None:
         np.save(stream, head.astype("<f4"), allow_pickle=False)
 
 
+def as_part(head: NDArray[np.float32]) -> Part:
+    """Return a head, or other numbers (n, m), as a file that goes with a card."""
+    return ENDING, partial(write, head)
+
+
 def read(network: Network, num_features: int) -> NDArray[np.float32]:
     """Return the head of a taught network, (features + 1, classes).
 
@@ -33,17 +40,27 @@ def read(network: Network, num_features: int) -> NDArray[np.float32]:
     """
     file, checksum = taught_folders.head_file(network)
     classes = network.taught.classes if network.taught else ()
-    shape = (num_features + 1, len(classes))
+    return read_file(file, checksum, (num_features + 1, len(classes)))
+
+
+def read_file(file: Path, checksum: str, shape: tuple[int | None, int]) -> NDArray[np.float32]:
+    """Return the numbers in a file, of any length where the `shape` names none.
+
+    Raises:
+        WeightsError: it cannot be read, is not what was written, or of another shape.
+    """
     try:
-        with file.open("rb") as stream:
-            if f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}" != checksum:
-                raise WeightsError(f"{file} is not what was taught: teach it again")
+        if checksum_of(file) != checksum:
+            raise WeightsError(f"{file} is not what was taught: teach it again")
         found = np.lib.format.open_memmap(file, mode="r")  # which reads no pickles and archives
     except (OSError, ValueError) as error:
         raise WeightsError(f"cannot read {file}: {error}") from error
-    if found.shape != shape or found.dtype != np.float32:
-        raise WeightsError(f"{file} does not fit {network.title}: expected float32 {shape}, "
-                           f"received {found.dtype} {found.shape}")  # fmt: skip
+    expected = (shape[0] or len(found), shape[1]) if found.ndim else shape
+    if found.shape != expected or found.dtype != np.float32:
+        raise WeightsError(
+            f"{file} does not fit the network: expected float32 {expected}, "
+            f"received {found.dtype} {found.shape}; teach it again"
+        )
     if not np.isfinite(found).all():
         raise WeightsError(f"{file} holds values that are not finite numbers: teach it again")
     return np.array(found)

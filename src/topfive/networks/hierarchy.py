@@ -60,8 +60,10 @@ def load(labels: tuple[Label, ...]) -> dict[str, Node]:
                 under[wnid].add(index)
                 above += rows[wnid][1]
     # A class goes by its label, which tells apart what WordNet calls by one word.
-    known = {wnid: Node(wnid, names.get(wnid, name), parents, tuple(sorted(under[wnid])))
-             for wnid, (name, parents) in rows.items() if under[wnid]}  # fmt: skip
+    known = {}
+    for wnid, (name, parents) in rows.items():
+        if under[wnid]:
+            known[wnid] = Node(wnid, names.get(wnid, name), parents, tuple(sorted(under[wnid])))
     return known | own
 
 

@@ -3,10 +3,10 @@ without the pictures."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 import zipfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive.errors import UsageError
-from topfive.networks import taught_cards, taught_folders
+from topfive.networks import taught_folders
+from topfive.networks.taught_folders import Part
+from topfive.system.files import sha256_of
 
 ENDING = ".npz"
-SECTION = "lessons"  # of the card
 OLD = -1  # the truth of pictures of the backbone's own classes
 BETWEEN = "\0"  # names: no file's name has one
 DIGEST = 32  # bytes of a SHA-256
@@ -41,9 +42,34 @@ class Lessons:
     def __len__(self) -> int:
         return len(self.names)
 
+    def __add__(self, other: Lessons) -> Lessons:
+        return Lessons(
+            self.names + other.names,
+            self.sha256 + other.sha256,
+            np.concatenate([self.truths, other.truths]),
+            np.concatenate([self.held, other.held]),
+            np.concatenate([self.features, other.features]),
+        )
+
+    def where(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> Lessons:
+        """Return the pictures for which `which` (n,) is true, or those in the places it holds."""
+        places = np.arange(len(self))[which]
+        return Lessons(
+            tuple(self.names[place] for place in places),
+            tuple(self.sha256[place] for place in places),
+            self.truths[places],
+            self.held[places],
+            self.features[places],
+        )
+
+    def without(self, other: Lessons) -> Lessons:
+        """Return the pictures whose bytes are none of another's."""
+        known = set(other.sha256)
+        return self.where(np.array([one not in known for one in self.sha256], np.bool_))
+
 
 def write(lessons: Lessons, file: Path) -> None:
-    """Write lessons to a file, for `network_folders.write`."""
+    """Write lessons to a file."""
     arrays = {
         "names": _packed(BETWEEN.join(lessons.names).encode("utf-8", "surrogatepass")),
         "sha256": _packed(bytes.fromhex("".join(lessons.sha256))),
@@ -55,25 +81,26 @@ def write(lessons: Lessons, file: Path) -> None:
         np.savez(stream, allow_pickle=False, **arrays)
 
 
+def as_part(lessons: Lessons) -> Part:
+    """Return lessons as a file that goes with a card."""
+    return ENDING, partial(write, lessons)
+
+
 def read(folder: Path) -> Lessons:
     """Return what the network in a folder was taught with.
 
     Raises:
         UsageError: it is not a network's, keeps no lessons, or these are missing or damaged.
     """
-    card = taught_folders.read(folder)
-    section = taught_folders.read_card(folder).get(SECTION)
-    if not isinstance(section, dict) or card.taught is None:
+    card = taught_folders.read_card(folder)
+    if card.lessons is None:
         raise UsageError(f"{folder} keeps no lessons: it cannot be corrected, but taught anew")
-    file = folder
+    file = folder / str(card.lessons.file)
     try:
-        file = folder / taught_cards.file(section, "file")
+        if card.lessons.checksum != f"sha256:{sha256_of(file)}":
+            raise ValueError("it is not what was taught")
         with file.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-            if taught_cards.digest(section, "checksum") != f"sha256:{found}":
-                raise ValueError("it is not what was taught")
-            stream.seek(0)
-            return _checked(_arrays(stream), len(card.taught.classes))
+            return _checked(_arrays(stream), len(card.classes))
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror or error}; {AGAIN}") from error
     except (ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:

@@ -204,10 +204,11 @@ def find_published(name: str) -> Network:
     Raises:
         UnknownNetworkError: none has it; the message lists all and suggests the closest.
     """
-    table = {_plain(known): card for card in NETWORKS.values()
-             for known in (card.name, card.title, *card.aliases)}  # fmt: skip
-    if card := table.get(_plain(name)):
-        return card
+    table: dict[str, Network] = {}
+    for card in NETWORKS.values():
+        table |= dict.fromkeys(map(_plain, (card.name, card.title, *card.aliases)), card)
+    if found := table.get(_plain(name)):
+        return found
     close = difflib.get_close_matches(_plain(name), table, n=1, cutoff=0.5)
     hint = f" Did you mean {table[close[0]].name}?" if close else ""
     raise UnknownNetworkError(

@@ -98,9 +98,7 @@ def find_int8(network: Network, checksum: str) -> tuple[Path, tuple[str, ...]]:
     if entry is None:
         raise UsageError(f"there is no {network.name} in 8 bits with these weights here: {make}")
     name, hashes = entry.get("graph"), entry.get("sha256")
-    if (
-        not isinstance(name, str) or Path(name).name != name or name.startswith(".")
-        or not isinstance(hashes, list) or len(hashes) != len(GRAPH)
-    ):  # fmt: skip
+    is_name = isinstance(name, str) and Path(name).name == name and not name.startswith(".")
+    if not is_name or not isinstance(hashes, list) or len(hashes) != len(GRAPH):
         raise UsageError(f"{path(network.name, checksum)} is damaged: {make}")
     return folder() / name, tuple(map(str, hashes))

@@ -9,9 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 # Squeeze and expand widths of fire2 to fire9, the same in both versions.
-FIRE_WIDTHS = (
-    (16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256),
-)  # fmt: skip
+FIRE_WIDTHS = tuple((width, 4 * width) for width in (16, 16, 32, 32, 48, 48, 64, 64))
 
 
 def squeezenet_v1_0(weights: None = None, classifier_activation: str | None = "softmax") -> Any:
@@ -28,9 +26,12 @@ def squeezenet_v1_1(weights: None = None, classifier_activation: str | None = "s
 
 
 def _build(
-    name: str, conv1: tuple[int, int], pool_after: tuple[int, ...],
-    weights: None, activation: str | None,  # noqa: ARG001, filled by `load_weights`
-) -> Any:  # fmt: skip
+    name: str,
+    conv1: tuple[int, int],
+    pool_after: tuple[int, ...],
+    weights: None,  # noqa: ARG001, filled by `load_weights`
+    activation: str | None,
+) -> Any:
     import keras
 
     layers = keras.layers

@@ -7,9 +7,10 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from topfive.errors import UsageError
 from topfive.networks.cards import FILTERS, FITS, Network, Recipe, Taught, WeightFile, check_choice
@@ -19,10 +20,122 @@ CARD = "card.json"
 MAX_CLASSES = 100_000
 LONGEST = 200  # letters of a name
 MOST = 10**15  # of anything that is counted
+ENTRY = "correction-"  # of the journal, with a number, from 1
 
 
-def network(folder: Path, content: Mapping[str, Any]) -> Network:
-    """Return the card of the network in a folder from what its file says.
+class Made(TypedDict, total=False):
+    """How a network was made, for people to read: each command tells its part of this."""
+
+    by: str
+    versions: dict[str, str]
+    date: str
+    folder: str
+    source: str  # the folder, where there is one of `old` pictures, too
+    old: str
+    validation: str | None
+    split: float | None
+    seed: int
+    pictures: int
+    old_pictures: int
+    held_out: int
+    unreadable: int
+    copies: int
+    layout: str | None
+    accuracy: dict[str, Any]
+    cost: float
+    strength: float
+    offset: float
+    tried: list[dict[str, Any]]
+    outcome: dict[str, Any]
+    options: dict[str, Any]
+    backend: str
+    devices: list[str]
+    mixed_precision: bool
+    best_epoch: int
+    history: list[dict[str, Any]]
+    seconds: float | dict[str, float]
+
+
+# A picture in the journal: as which class it was taught, whether it is held out, and whether the
+# network was right about it before it was extended.
+PictureEntry = TypedDict(
+    "PictureEntry", {"name": str, "sha256": str, "class": str, "held": bool, "right": bool}
+)
+
+
+class ChangeEntry(TypedDict):
+    """What `was` at a place of the lessons and what is there `now`."""
+
+    place: int
+    was: PictureEntry | None
+    now: PictureEntry | None
+
+
+class CorrectionEntry(TypedDict):
+    """A correction, with the network before it and the file of its head."""
+
+    date: str
+    what: str
+    changes: list[ChangeEntry]
+    fingerprint: str
+    classes: list[str]
+    parameters: int
+    file: str | None
+    checksum: str
+    size: int | None
+
+
+@dataclass(frozen=True)
+class CardFile:
+    """A file of a network: its name in the folder (None: it is the backbone's, which is not
+    there), the hash of its content, its size in bytes."""
+
+    file: str | None
+    checksum: str
+    size: int | None
+
+
+UNWRITTEN = CardFile(None, "", None)  # until `taught_folders.write` has written the file
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaughtCard:
+    """What a card says, in the order of its file.
+
+    The network is its `head` and `weights`. It is corrected by its `lessons`, its `old_answers`
+    from before it was extended, and the features of `forgotten` pictures; `corrections` are the
+    journal, the oldest first. That and what was `made` are looked at where they are used.
+    """
+
+    name: str
+    backbone: str
+    classes: tuple[str, ...]
+    extends: bool = False
+    tuned: bool = False
+    recipe: Recipe
+    parameters: int
+    made: Made = field(default_factory=Made)
+    weights: CardFile = UNWRITTEN
+    old_answers: CardFile | None = None
+    head: CardFile = UNWRITTEN
+    lessons: CardFile | None = None
+    forgotten: CardFile | None = None
+    corrections: tuple[CorrectionEntry, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as `parse` takes them."""
+        values = {name: value for name, value in asdict(self).items() if value is not None}
+        entries = enumerate(values.pop("corrections"), start=1)
+        return {**values, **{f"{ENTRY}{number}": entry for number, entry in entries}}
+
+    def files(self) -> set[str | None]:
+        """Return the names of the files that go with it."""
+        own = (self.weights, self.old_answers, self.head, self.lessons, self.forgotten)
+        return {one.file for one in own if one} | {entry.get("file") for entry in self.corrections}
+
+
+def parse(content: Mapping[str, Any]) -> TaughtCard:
+    """Return a card from plain values.
 
     Raises:
         ValueError, KeyError, TypeError, UsageError: something in it is missing or wrong.
@@ -30,46 +143,85 @@ def network(folder: Path, content: Mapping[str, Any]) -> Network:
     known = text(content, "backbone")
     if known not in NETWORKS:
         raise ValueError(f"its backbone {known!a} is no network of topfive's")
-    backbone, classes, weights = NETWORKS[known], content["classes"], content["weights"]
-    check_classes(classes)
-    body = None if weights["file"] is None else file(weights, "file")
-    head = file(content["head"], "file")
-    tuned, extends = flag(content, "tuned"), flag(content, "extends")
-    checksum, published = digest(weights, "checksum"), backbone.weights.checksum
-    if tuned and body is None:
-        raise ValueError("its weights are tuned, and in no file")
-    if body is None and published not in (None, checksum):
-        raise ValueError(f"it was taught with other weights of {known} than the published ones")
-    facts = {
-        "backbone": known,
-        "weights": checksum,
-        "head": digest(content["head"], "checksum"),
-        "classes": list(classes),
-        "extends": extends,
-        "tuned": tuned,
-    }
-    fingerprint = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    place = folder.absolute()
-    weight_file = replace(backbone.weights, checksum=checksum)
-    if body is not None:
-        size = count(weights, "size")
-        weight_file = WeightFile((place / body).as_posix(), checksum, size, "the user's own")
-    return replace(
-        backbone,
+    check_classes(content["classes"])
+    made = content.get("made")
+    published = NETWORKS[known].weights.checksum
+    entries = (content.get(f"{ENTRY}{number}") for number in range(1, len(content)))
+    card = TaughtCard(
         name=name(content, "name"),
-        title=name(content, "name"),
+        backbone=known,
+        classes=tuple(content["classes"]),
+        extends=flag(content, "extends"),
+        tuned=flag(content, "tuned"),
         recipe=recipe(content["recipe"]),
-        weights=weight_file,
-        top1=None,
-        top5=None,
         parameters=count(content, "parameters"),
-        aliases=(),
-        labels=f"{backbone.labels} + {fingerprint}" if extends else fingerprint,
-        published="",
-        taught=Taught(
-            str(place), known, tuple(classes), extends, head, body, tuned, f"sha256:{fingerprint}"
+        made=cast("Made", made) if isinstance(made, dict) else Made(),
+        weights=_weights(content["weights"]),
+        old_answers=_if_there(content, "old_answers"),
+        head=_card_file(content["head"]),
+        lessons=_if_there(content, "lessons"),
+        forgotten=_if_there(content, "forgotten"),
+        corrections=tuple(
+            cast("CorrectionEntry", entry) for entry in entries if isinstance(entry, dict)
         ),
     )
+    if card.tuned and card.weights.file is None:
+        raise ValueError("its weights are tuned, and in no file")
+    if card.weights.file is None and published not in (None, card.weights.checksum):
+        raise ValueError(f"it was taught with other weights of {known} than the published ones")
+    return card
+
+
+def network(folder: Path, card: TaughtCard) -> Network:
+    """Return the network in a folder with this card."""
+    backbone, place, body = NETWORKS[card.backbone], folder.absolute(), card.weights
+    facts = {
+        "backbone": card.backbone,
+        "weights": body.checksum,
+        "head": card.head.checksum,
+        "classes": card.classes,
+        "extends": card.extends,
+        "tuned": card.tuned,
+    }
+    fingerprint = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    weights = replace(backbone.weights, checksum=body.checksum)
+    if body.file is not None:
+        url = (place / body.file).as_posix()
+        weights = WeightFile(url, body.checksum, body.size or 0, "the user's own")
+    return replace(
+        backbone,
+        name=card.name,
+        title=card.name,
+        recipe=card.recipe,
+        weights=weights,
+        top1=None,
+        top5=None,
+        parameters=card.parameters,
+        aliases=(),
+        labels=f"{backbone.labels} + {fingerprint}" if card.extends else fingerprint,
+        published="",
+        taught=Taught(
+            str(place),
+            card.backbone,
+            card.classes,
+            card.extends,
+            card.head.file or "",
+            body.file,
+            card.tuned,
+            f"sha256:{fingerprint}",
+        ),
+    )
+
+
+def made_by(command: str, *packages: str) -> Made:
+    """Return the first part of a record: which command of which version made it, and when."""
+    from importlib.metadata import version  # which takes longer than to read a card
+
+    return {
+        "by": command,
+        "versions": {name: version(name) for name in ("topfive", *packages)},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
 def check_classes(classes: object) -> None:
@@ -150,6 +302,21 @@ def recipe(entry: Mapping[str, Any]) -> Recipe:
             raise ValueError(f"its window is {low:g} to {high:g}")
         window = (low, high)
     return Recipe(fit, filter, side, flag(entry, "keras_decoding"), window)
+
+
+def _card_file(entry: Mapping[str, Any]) -> CardFile:
+    return CardFile(file(entry, "file"), digest(entry, "checksum"), entry.get("size"))
+
+
+def _weights(entry: Mapping[str, Any]) -> CardFile:
+    """Return the section of the weights, which may be nowhere in the folder."""
+    if entry["file"] is None:
+        return CardFile(None, digest(entry, "checksum"), entry.get("size"))
+    return replace(_card_file(entry), size=count(entry, "size"))
+
+
+def _if_there(content: Mapping[str, Any], section: str) -> CardFile | None:
+    return None if content.get(section) is None else _card_file(content[section])
 
 
 def _number(value: object) -> float:

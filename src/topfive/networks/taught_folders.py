@@ -13,21 +13,18 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from topfive.errors import OutputError, UsageError, WeightsError
 from topfive.networks import taught_cards
-from topfive.networks.cards import Network, Recipe
-from topfive.networks.taught_cards import CARD, check_classes
+from topfive.networks.cards import Network
+from topfive.networks.taught_cards import CARD, CardFile, TaughtCard
 from topfive.system.files import checksum_of, work_folder
 
-# Some of them are the card's.
-__all__ = [
-    "CARD", "check_classes", "check_target", "check_weights", "head_file", "read", "read_card",
-    "recipe_of", "write",
-]  # fmt: skip
+# A file that goes with a card: its ending, and what writes it to a path.
+Part = tuple[str, Callable[[Path], object]]
 
 VERSION = 1
 MAX_CARD = 16 * 1024**2  # bytes
@@ -36,19 +33,19 @@ WRITTEN = re.compile(r"[a-z_]+-[0-9a-f]{12}\.[a-z0-9.]+")  # the files that go w
 
 
 def read(folder: Path) -> Network:
-    """Return the card of the network in a folder.
+    """Return the network in a folder.
 
     Raises:
-        UsageError: it cannot be read or is damaged.
+        UsageError: its card cannot be read or is damaged.
     """
-    return _checked(folder, read_card(folder))
+    return taught_cards.network(folder, read_card(folder))
 
 
-def read_card(folder: Path) -> dict[str, Any]:
-    """Return what a folder's card says, as plain values.
+def read_card(folder: Path) -> TaughtCard:
+    """Return what a folder's card says.
 
     Raises:
-        UsageError: it cannot be read or is of another version.
+        UsageError: it cannot be read, is damaged or of another version.
     """
     file = folder / CARD
     try:
@@ -65,15 +62,15 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise UsageError(f"{file} is damaged: {error}; teach the network again") from error
     if not isinstance(content, dict) or content.get("version") != VERSION:
         raise UsageError(f"{file} is no card of a network of this version of topfive")
-    return content
+    return _checked(file, content)
 
 
-def _checked(folder: Path, content: Mapping[str, Any]) -> Network:
+def _checked(file: Path, content: Mapping[str, Any]) -> TaughtCard:
     try:
-        return taught_cards.network(folder, content)
+        return taught_cards.parse(content)
     except (KeyError, TypeError, ValueError, UsageError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise UsageError(f"{folder / CARD} is damaged: {what}; teach the network again") from error
+        raise UsageError(f"{file} is damaged: {what}; teach the network again") from error
 
 
 def head_file(network: Network) -> tuple[Path, str]:
@@ -85,10 +82,10 @@ def head_file(network: Network) -> tuple[Path, str]:
     if network.taught is None:
         raise ValueError(f"{network.name} was not taught")
     folder = Path(network.taught.folder)
-    content = read_card(folder)
-    if _checked(folder, content).taught != network.taught:
+    card = read_card(folder)
+    if taught_cards.network(folder, card).taught != network.taught:
         raise WeightsError(f"{folder} was taught anew meanwhile; start again")
-    return folder / network.taught.head, str(content["head"]["checksum"])
+    return folder / network.taught.head, card.head.checksum
 
 
 def check_weights(network: Network, file: object) -> None:
@@ -110,45 +107,41 @@ def check_target(folder: Path, force: bool) -> None:
         raise UsageError(f"{folder} is a file; name a new folder")
 
 
-def write(
-    folder: Path,
-    content: Mapping[str, Any],
-    files: Mapping[str, tuple[str, Callable[[Path], None]]],
-) -> Network:
-    """Make `content` the card of a folder, with files that are written first; return the card.
+def write(folder: Path, card: TaughtCard, files: Mapping[str, Part]) -> Network:
+    """Make a card that of a folder, with files that are written first; return the network.
 
-    `files` are sections of the card, each with its file's ending and what writes it to a path;
-    the file gets its hash into its name, and its section `file`, `checksum` and `size`. What
-    the card before named and this one does not is deleted.
+    `files` are by the names of their sections in the card. Each gets its hash into its name, and
+    its section is made anew. Files of the network that was there which this one has no more are
+    deleted.
 
     Raises:
         UsageError: the card would not be one.
         OutputError: it cannot be written; what was there stays.
     """
-    card = {"version": VERSION, **content}
     try:
         with _writing(folder) as work:
             parts: dict[str, Path] = {}
+            sections: dict[str, Any] = {}
             for section, (ending, save) in files.items():
                 part = work / f"{section}{ending}"
                 save(part)
                 checksum = checksum_of(part)
                 name = f"{section}-{checksum[7:19]}{ending}"
-                entry = {"file": name, "checksum": checksum, "size": part.stat().st_size}
-                card[section] = {**card.get(section, {}), **entry}
+                sections[section] = CardFile(name, checksum, part.stat().st_size)
                 parts[name] = part
-            text = json.dumps(card, indent=1, allow_nan=False)
-            network = _checked(folder, card)
-            known = _named(folder)
+            found = _checked(folder / CARD, replace(card, **sections).to_dict())
+            content = {"version": VERSION, **found.to_dict()}
+            text = json.dumps(content, indent=1, allow_nan=False)
+            before = {file.name for file in _listed(folder) if WRITTEN.fullmatch(file.name)}
             for name, part in parts.items():
                 part.replace(folder / name)
             (work / CARD).write_text(text, "utf-8")
             (work / CARD).replace(folder / CARD)
-            for name in known - _files(card):
+            for name in before - found.files():
                 (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
-    return network
+    return taught_cards.network(folder, found)
 
 
 @contextlib.contextmanager
@@ -161,16 +154,6 @@ def _writing(folder: Path) -> Iterator[Path]:
         yield work
 
 
-def _named(folder: Path) -> set[str]:
-    """Return the names of the files in a folder that go with the card there, or that a process
-    left which was killed before there was one for them."""
-    known = {file.name for file in _listed(folder) if WRITTEN.fullmatch(file.name)}
-    # A damaged card names nothing.
-    with contextlib.suppress(UsageError, ValueError):
-        known |= _files(read_card(folder))
-    return known
-
-
 def _listed(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
@@ -181,14 +164,3 @@ def _listed(folder: Path) -> list[Path]:
 def _is_left(file: Path) -> bool:
     """Whether a file is what a process leaves that is killed while it writes a network."""
     return file.name.startswith((WORK, LOCK)) or bool(WRITTEN.fullmatch(file.name))
-
-
-def _files(card: Mapping[str, Any]) -> set[str]:
-    """Return the names of the files that a card goes with."""
-    sections = [one for one in card.values() if isinstance(one, dict)]
-    return {taught_cards.file(one, "file") for one in sections if one.get("file") is not None}
-
-
-def recipe_of(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe as a card's plain values."""
-    return asdict(recipe)

@@ -1,4 +1,4 @@
-"""Find, fetch, take in, check and remove weight files.
+"""Find, hash, fetch, take in, check and remove weight files.
 
 They are kept where Keras keeps its own, so each of the two uses what the other fetched. Those
 that come in a package are used where pip put them.
@@ -20,7 +20,6 @@ from topfive.errors import DownloadError, OutputError, WeightsError
 from topfive.networks.cards import Network, PackagedFile
 from topfive.networks.published import DEFAULT_NETWORK, NETWORKS
 from topfive.system import downloads, files
-from topfive.system.files import checksum_of
 
 log = logging.getLogger("topfive")
 
@@ -90,8 +89,25 @@ def checksum(network: Network) -> str | None:
     return f"sha256:{pinned[0]}" if pinned else None
 
 
-def fingerprint(network: Network, file: Path | None = None) -> str | None:
-    """Return the hash that names the weights which the network computes with, those in `file`
+def pin(network: Network) -> str:
+    """Note the file's hash beside it and say so: its publisher gives none to check against."""
+    found = files.checksum_of(path(network))
+    where, how = _pin_path(network), "from now on it is"
+    try:
+        with files.replacing(where) as part:
+            part.write_text(f"{found.partition(':')[2]}  {network.weights.name}\n", "ascii")
+    except OutputError as error:
+        how = f"{error}; it is now"
+    log.warning("%s has no published hash; %s %s", network.weights.name, how, found)
+    return found
+
+
+def _pin_path(network: Network) -> Path:
+    return path(network).with_name(network.weights.name + ".sha256")
+
+
+def fingerprint(network: Network, weights: Path | None = None) -> str | None:
+    """Return the hash that names the weights which the network computes with, those in a file
     or its own, or None where these are not known yet. Of a taught one it names its head, too.
 
     Raises:
@@ -99,7 +115,7 @@ def fingerprint(network: Network, file: Path | None = None) -> str | None:
     """
     if network.taught:
         return network.taught.fingerprint
-    return checksum_of(file) if file else checksum(network)
+    return files.checksum_of(weights) if weights else checksum(network)
 
 
 def held(network: Network, offline: bool = False) -> Held:
@@ -112,36 +128,8 @@ def held(network: Network, offline: bool = False) -> Held:
     """
     if not path(network).is_file():
         return fetch(network, offline)
-    with storing(path(network)):
+    with _storing(path(network)):
         return Held(path(network), checksum(network) or pin(network))
-
-
-def fetch(network: Network, offline: bool = False, again: bool = False) -> Held:
-    """Download the weight file, once however many processes ask; `again` replaces one that
-    is damaged. What is there stays until its replacement is whole.
-
-    Raises:
-        WeightsError: no network, `offline`, wrong content, no room.
-    """
-    target = path(network)
-    if target.is_file() and not again:
-        return held(network)
-    if network.taught and network.taught.body:
-        how = "damaged" if target.is_file() else "missing"
-        raise WeightsError(f"{target} is {how}, and nowhere else: teach the network again")
-    if isinstance(network.weights, PackagedFile):
-        raise WeightsError(_by_package(network, network.weights))
-    if offline:
-        raise WeightsError(_by_hand(network, "--offline forbids fetching it"))
-    try:
-        with storing(target), lock(target):
-            if not target.is_file() or (again and not verify(network)):
-                downloads.fetch(
-                    url(network), target, checksum(network), network.weights.size, magic(network)
-                )
-            return Held(target, checksum(network) or pin(network))
-    except DownloadError as error:
-        raise DownloadError(_by_hand(network, str(error))) from error
 
 
 def checked(network: Network, offline: bool = False) -> Path:
@@ -161,15 +149,89 @@ def verify(network: Network) -> bool:
         WeightsError: it is not here or cannot be read.
     """
     known = checksum(network)
-    try:
+    with files.reading(path(network)):
         return files.matches(path(network), known) if known else bool(pin(network))
-    except OSError as error:
-        raise WeightsError(f"cannot read {path(network)}: {error.strerror or error}") from error
 
 
-def magic(network: Network) -> bytes:
-    """Return the bytes that the file begins with, whatever its version."""
-    return HDF5_MAGIC if network.weights.name.endswith(".h5") else b""
+def fetch(network: Network, offline: bool = False, again: bool = False) -> Held:
+    """Download the weight file, once however many processes ask; `again` replaces one that
+    is damaged. What is there stays until its replacement is whole.
+
+    Raises:
+        WeightsError: no network, `offline`, wrong content, no room.
+    """
+    target = path(network)
+    if target.is_file() and not again:
+        return held(network)
+    if network.taught and network.taught.body:
+        how = "damaged" if target.is_file() else "missing"
+        raise WeightsError(f"{target} is {how}, and nowhere else: teach the network again")
+    if isinstance(network.weights, PackagedFile):
+        raise WeightsError(_by_package(network, network.weights))
+    if offline:
+        raise WeightsError(_by_hand(network, "--offline forbids fetching it"))
+    size = network.weights.size
+    try:
+        with _storing(target), _lock(target):
+            if not target.is_file() or (again and not verify(network)):
+                downloads.fetch(url(network), target, checksum(network), size, _magic(network))
+            return Held(target, checksum(network) or pin(network))
+    except DownloadError as error:
+        raise DownloadError(_by_hand(network, str(error))) from error
+
+
+def import_file(file: Path, network: Network) -> Path:
+    """Copy a weight file that came by other means to its place.
+
+    Raises:
+        WeightsError: it is missing or is not the published file.
+    """
+    with part_beside(network) as part:
+        try:
+            shutil.copyfile(file, part)
+        except OSError as error:
+            where = error.filename or part
+            raise WeightsError(f"cannot import {where}: {error.strerror or error}") from error
+        check_file(part, network, str(file))
+        take_in(part, network)
+    return home(network)
+
+
+@contextmanager
+def part_beside(network: Network) -> Iterator[Path]:
+    """Yield a private path beside the file's place; what is left there is deleted."""
+    target = home(network)
+    part = target.with_name(f"{target.name}.{os.getpid()}.import")
+    with _storing(target):
+        try:
+            yield part
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def check_file(file: Path, network: Network, name: str) -> None:
+    """Refuse a file that is not the network's; `name` is what the user calls it.
+
+    Raises:
+        WeightsError: its hash is not the published or pinned one.
+    """
+    known = checksum(network)
+    with file.open("rb") as stream:
+        begins = stream.read(len(_magic(network))) == _magic(network)
+    if not (files.matches(file, known) if known else begins):
+        raise WeightsError(
+            f"{name} is not {network.weights.name}: expected {known or 'an HDF5 file'}. "
+            f"To use other weights: topfive classify --weights FILE --model {network.name}"
+            + _how_to_unpin(network)
+        )
+
+
+def take_in(part: Path, network: Network) -> None:
+    """Move a checked file to its place; where no hash is published, pin this one."""
+    with _lock(home(network)):
+        part.replace(home(network))
+        if checksum(network) is None:
+            pin(network)
 
 
 def remove(network: Network) -> int:
@@ -187,7 +249,7 @@ def remove(network: Network) -> int:
     if not target.parent.is_dir():
         return 0
     freed = 0
-    with storing(target), lock(target):
+    with _storing(target), _lock(target):
         for file in (target, target.with_name(target.name + ".part"), _pin_path(network)):
             if file.is_file():
                 freed += file.stat().st_size
@@ -195,31 +257,10 @@ def remove(network: Network) -> int:
     return freed
 
 
-def pin(network: Network) -> str:
-    """Note the file's hash beside it and say so: its publisher gives none to check against."""
-    found = checksum_of(path(network))
-    where, how = _pin_path(network), "from now on it is"
-    try:
-        with files.replacing(where) as part:
-            part.write_text(f"{found.partition(':')[2]}  {network.weights.name}\n", "ascii")
-    except OutputError as error:
-        how = f"{error}; it is now"
-    log.warning("%s has no published hash; %s %s", network.weights.name, how, found)
-    return found
-
-
-def _pin_path(network: Network) -> Path:
-    return path(network).with_name(network.weights.name + ".sha256")
-
-
-def unpin(network: Network) -> str:
-    """What to do where the expected hash is only that of the file that came first."""
-    if network.weights.checksum is not None or checksum(network) is None:
-        return ""
-    return (
-        "\n  That hash is of the file that came first, for its publisher gives none. "
-        f"To forget it: topfive weights remove {_published(network)}"
-    )
+def way_out() -> str:
+    """Say which network answers without a download."""
+    known = at_hand()
+    return f"\n  {known.title} is here and answers now: --model {known.name}" if known else ""
 
 
 def at_hand() -> Network | None:
@@ -234,7 +275,7 @@ def _by_hand(network: Network, reason: str) -> str:
         f"  address: {url(network)}\n"
         f"  folder:  {folder()}\n"
         f"  Put the file there, or: topfive weights import FILE --network {_published(network)}"
-        + unpin(network)
+        + _how_to_unpin(network)
         + way_out()
     )
 
@@ -249,12 +290,14 @@ def _by_package(network: Network, file: PackagedFile) -> str:
     )
 
 
-def way_out() -> str:
-    """Say which network answers without a download."""
-    known = at_hand()
-    if known is None:
+def _how_to_unpin(network: Network) -> str:
+    """What to do where the expected hash is only that of the file that came first."""
+    if network.weights.checksum is not None or checksum(network) is None:
         return ""
-    return f"\n  {known.title} is here and answers now: --model {known.name}"
+    return (
+        "\n  That hash is of the file that came first, for its publisher gives none. "
+        f"To forget it: topfive weights remove {_published(network)}"
+    )
 
 
 def _published(network: Network) -> str:
@@ -262,8 +305,13 @@ def _published(network: Network) -> str:
     return network.taught.backbone if network.taught else network.name
 
 
+def _magic(network: Network) -> bytes:
+    """Return the bytes that the file begins with, whatever its version."""
+    return HDF5_MAGIC if network.weights.name.endswith(".h5") else b""
+
+
 @contextmanager
-def storing(target: Path) -> Iterator[None]:
+def _storing(target: Path) -> Iterator[None]:
     """Make the folder; turn what the file system refuses into a `WeightsError`."""
     try:
         if not target.is_file():
@@ -274,7 +322,7 @@ def storing(target: Path) -> Iterator[None]:
 
 
 @contextmanager
-def lock(target: Path) -> Iterator[None]:
+def _lock(target: Path) -> Iterator[None]:
     """Hold the file's place against all other processes and threads."""
     from filelock import FileLock, Timeout
 
@@ -288,57 +336,3 @@ def lock(target: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def import_file(file: Path, network: Network) -> Path:
-    """Copy a weight file that came by other means to its place.
-
-    Raises:
-        WeightsError: it is missing or is not the published file.
-    """
-    with incoming(network) as part:
-        try:
-            shutil.copyfile(file, part)
-        except OSError as error:
-            where = error.filename or part
-            raise WeightsError(f"cannot import {where}: {error.strerror or error}") from error
-        check(part, network, str(file))
-        put(part, network)
-    return home(network)
-
-
-@contextmanager
-def incoming(network: Network) -> Iterator[Path]:
-    """Yield a private path beside the file's place; what is left there is deleted."""
-    target = home(network)
-    part = target.with_name(f"{target.name}.{os.getpid()}.import")
-    with storing(target):
-        try:
-            yield part
-        finally:
-            part.unlink(missing_ok=True)
-
-
-def check(file: Path, network: Network, name: str) -> None:
-    """Refuse a file that is not the network's; `name` is what the user calls it.
-
-    Raises:
-        WeightsError: its hash is not the published or pinned one.
-    """
-    known = checksum(network)
-    with file.open("rb") as stream:
-        begins = stream.read(len(magic(network))) == magic(network)
-    if not (files.matches(file, known) if known else begins):
-        raise WeightsError(
-            f"{name} is not {network.weights.name}: expected {known or 'an HDF5 file'}. "
-            f"To use other weights: topfive classify --weights FILE --model {network.name}"
-            + unpin(network)
-        )
-
-
-def put(part: Path, network: Network) -> None:
-    """Move a checked file to its place; where no hash is published, pin this one."""
-    with lock(home(network)):
-        part.replace(home(network))
-        if checksum(network) is None:
-            pin(network)

@@ -71,7 +71,9 @@ def save(drawn: Image.Image, source: str, target: Path, taken: set[Path]) -> Pat
         if file.exists() and Path(source).exists() and file.samefile(source):
             raise PictureError("unsaved", f"{file} is the picture itself: save it elsewhere")
         taken.add(file)
-        _write(drawn, file)
+        format = SUFFIXES[file.suffix.lower()]
+        with files.replacing(file) as part:
+            drawn.save(part, format, **(JPEG_OPTIONS if format == "JPEG" else {}))
     except OutputError as error:
         raise PictureError("unsaved", str(error)) from error
     except OSError as error:
@@ -100,9 +102,3 @@ def _free_name(folder: Path, source: str, taken: set[Path]) -> Path:
         number += 1
         file = folder / f"{stem}-{number}.jpg"
     return file
-
-
-def _write(drawn: Image.Image, file: Path) -> None:
-    format = SUFFIXES[file.suffix.lower()]
-    with files.replacing(file) as part:
-        drawn.save(part, format, **(JPEG_OPTIONS if format == "JPEG" else {}))

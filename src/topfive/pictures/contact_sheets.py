@@ -78,7 +78,7 @@ def sheet(
     letter = max(11, width // 20)
     line_height, gap = round(1.4 * letter), letter
     columns = max(1, min(columns, len(cells)))
-    fonts = [_font(lines, letter) for _, lines in cells]
+    fonts = [find_font(lines, letter) for _, lines in cells]
     wrapped = [
         [piece for line in lines for piece in _wrap(line, font, width, letter)]
         for (_, lines), font in zip(cells, fonts, strict=True)
@@ -123,7 +123,7 @@ def _thumbnail(source: Source, side: int, max_pixels: int) -> Image.Image:
     from topfive.pictures import decoding
 
     try:
-        picture, _ = decoding.decode_with_size(source.read(), max_pixels, draft=side)
+        picture, _ = decoding.decode(source.read(), max_pixels, draft=side)
     except PictureError:
         return _empty(side)
     return picture if max(picture.size) <= side else fitted(picture, (side, side))
@@ -168,7 +168,8 @@ def _wrap(line: str, font: Font, width: int, letter: int) -> Iterator[_Line]:
         rest, mark = rest[fits:], ""
 
 
-def _font(lines: Sequence[str], size: int) -> Font:
+def find_font(lines: Sequence[str], size: int) -> Font:
+    """Return a font in which lines can be read, `size` pixels high."""
     text = [printable(line.removeprefix(RIGHT).removeprefix(WRONG)) for line in lines]
     plain = all(map(str.isascii, text))
     for name in () if plain else FONTS:

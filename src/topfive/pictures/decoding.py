@@ -19,12 +19,10 @@ from PIL import Image
 from topfive.errors import PictureError
 from topfive.pictures import dicom_display, dicom_header
 from topfive.pictures.formats import MAX_SCANS, count_scans, open_picture
-from topfive.pictures.pixels import is_deep, to_8_bits, to_rgb
+from topfive.pictures.pixels import Window, is_deep, to_8_bits, to_rgb
 from topfive.sources.source import MAX_PIXELS
 
 __all__ = ["MAX_PIXELS", "allow_pixels", "decode", "from_array", "from_image"]
-
-Window = tuple[float, float]
 
 _PASS_OVER = ("ignore", None, Warning, re.compile(r"(PIL|pi_heif|pydicom)\b"), 0)
 
@@ -36,46 +34,40 @@ def allow_pixels(max_pixels: int) -> None:
 
 
 def decode(
-    data: bytes, max_pixels: int = MAX_PIXELS, keras: bool = False, window: Window | None = None
-) -> Image.Image:
-    """Return the picture in `data` as RGB, upright, transparency over white.
+    data: bytes,
+    max_pixels: int = MAX_PIXELS,
+    keras: bool = False,
+    draft: int | None = None,
+    window: Window | None = None,
+) -> tuple[Image.Image, tuple[int, int]]:
+    """Return the picture in `data` as RGB, upright, transparency over white, and the whole
+    picture's width and height.
 
     Of several (animations, pages, layers) it is the first, or the one the file puts first.
     With `keras` as Keras's `load_img` does it: only `convert("RGB")`. A `window` tells the
     values that become black and white in grey of more than 8 bits (see `pixels.to_rgb`), with
-    `keras` too, and in DICOM (see `dicom_display.to_picture`), which Keras does not read.
+    `keras` too, and in DICOM (see `dicom_display.to_picture`), which Keras does not read. With
+    `draft` a JPEG may be decoded at a half, a quarter or an eighth of its size, as long as both
+    sides keep that many pixels.
 
     Raises:
         PictureError: empty, not a picture, broken, too large (in pixels or JPEG scans).
-    """
-    return decode_with_size(data, max_pixels, keras, window=window)[0]
-
-
-def decode_with_size(
-    data: bytes, max_pixels: int = MAX_PIXELS, keras: bool = False, draft: int | None = None,
-    window: Window | None = None,
-) -> tuple[Image.Image, tuple[int, int]]:  # fmt: skip
-    """Return what `decode` does, and the whole picture's width and height.
-
-    With `draft` a JPEG may be decoded at a half, a quarter or an eighth of its size, as long
-    as both sides keep that many pixels.
-
-    Raises: see `decode`.
     """
     if not data:
         raise PictureError("empty", "the file is empty")
     if data[:2] == b"\xff\xd8" and count_scans(data) > MAX_SCANS:
         raise PictureError("too-large", f"a JPEG with over {MAX_SCANS} scans is refused")
     allow_pixels(max_pixels)
-    if dicom_header.is_dicom(data):
-        picture = _from_dicom(data, max_pixels, window)
-        return picture, picture.size
-    with _guarded("broken", "broken or cut off", max_pixels):
+    with _guarded(max_pixels):
+        if dicom_header.is_dicom(data):
+            header = dicom_header.open_header(data)
+            _check_size(header.size, max_pixels)
+            picture = to_rgb(dicom_display.to_picture(header, window))
+            return picture, picture.size
         picture = open_picture(data)
-    whole = picture.size
-    _check_size(whole, max_pixels)
-    if draft is not None and picture.format == "JPEG":
-        with _guarded("broken", "broken or cut off", max_pixels):
+        whole = picture.size
+        _check_size(whole, max_pixels)
+        if draft is not None and picture.format == "JPEG":
             # What does not divide evenly moves the picture by a part of a pixel.
             parts = (part for part in (8, 4, 2) if not any(side % part for side in whole))
             part = next((part for part in parts if min(whole) >= part * draft), 1)
@@ -88,16 +80,18 @@ def decode_with_size(
 
 
 def from_image(
-    picture: Image.Image, max_pixels: int = MAX_PIXELS, keras: bool = False,
+    picture: Image.Image,
+    max_pixels: int = MAX_PIXELS,
+    keras: bool = False,
     window: Window | None = None,
-) -> Image.Image:  # fmt: skip
+) -> Image.Image:
     """Return a Pillow picture as upright RGB (itself where it is that already); see `decode`."""
     allow_pixels(max_pixels)
     _check_size(picture.size, max_pixels)
-    with _guarded("broken", "broken or cut off", max_pixels):
+    with _guarded(max_pixels):
         picture.load()
     _check_size(picture.size, max_pixels)  # an icon's size is known only now
-    with _guarded("unsupported", f"pixels of mode {picture.mode} cannot be read", max_pixels):
+    with _guarded(max_pixels, "unsupported", f"pixels of mode {picture.mode} cannot be read"):
         if keras and not (window and is_deep(picture)):
             return picture if picture.mode == "RGB" else picture.convert("RGB")
         return to_rgb(picture, 1 if keras else _orientation(picture), window)
@@ -126,21 +120,14 @@ def from_array(
     _check_size((array.shape[1], array.shape[0]), max_pixels)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
-    with _guarded("unsupported", "the array cannot be read", max_pixels):
+    with _guarded(max_pixels, "unsupported", "the array cannot be read"):
         return to_rgb(Image.fromarray(np.ascontiguousarray(to_8_bits(array, window))))
 
 
-def _from_dicom(data: bytes, max_pixels: int, window: Window | None) -> Image.Image:
-    with _guarded("broken", "broken or cut off", max_pixels):
-        header = dicom_header.open_header(data)
-        size = header.size
-    _check_size(size, max_pixels)
-    with _guarded("broken", "broken or cut off", max_pixels):
-        return to_rgb(dicom_display.to_picture(header, window))
-
-
 @contextlib.contextmanager
-def _guarded(kind: str, what: str, max_pixels: int) -> Iterator[None]:
+def _guarded(
+    max_pixels: int, kind: str = "broken", what: str = "broken or cut off"
+) -> Iterator[None]:
     """Turn whatever a decoder raises into a PictureError; pass over what it warns of.
 
     On broken files Pillow raises nearly everything that Python has.

@@ -17,16 +17,8 @@ from PIL import Image
 
 from topfive.errors import PictureError
 from topfive.pictures.dicom_frames import stored_values
-from topfive.pictures.dicom_header import (
-    BIG_ENDIAN,
-    Header,
-    first_item,
-    integer,
-    number,
-    value,
-    values,
-)
-from topfive.pictures.pixels import PART, by_parts, windowed
+from topfive.pictures.dicom_header import Header, first_item, integer, number, value, values
+from topfive.pictures.pixels import PART, Window, by_parts, windowed
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -38,7 +30,7 @@ Shade = Callable[[Values], NDArray[np.uint8]]
 GROUPS = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
 
 
-def to_picture(header: Header, window: tuple[float, float] | None = None) -> Image.Image:
+def to_picture(header: Header, window: Window | None = None) -> Image.Image:
     """Return the first picture of a DICOM file in 8 bits, grey or RGB.
 
     Grey is shown in `window`, whose ends are in the modality's units (Hounsfield's for CT), or
@@ -56,8 +48,8 @@ def to_picture(header: Header, window: tuple[float, float] | None = None) -> Ima
             grey = _grey(header, stored, window)
         return Image.fromarray(255 - grey if photometric == "MONOCHROME1" else grey)
     if photometric == "PALETTE COLOR" and stored.ndim == 2:
-        return Image.merge("RGB", [_painted(header, stored, colour)
-                                   for colour in ("Red", "Green", "Blue")])  # fmt: skip
+        colours = [_painted(header, stored, colour) for colour in ("Red", "Green", "Blue")]
+        return Image.merge("RGB", colours)
     if photometric in ("RGB", "YBR_FULL", "YBR_FULL_422") and stored.ndim == 3:
         if stored.dtype != np.uint8:
             stored = windowed(stored, 0, 2 ** integer(header.elements, "BitsStored") - 1)
@@ -67,7 +59,7 @@ def to_picture(header: Header, window: tuple[float, float] | None = None) -> Ima
     raise PictureError("unsupported", f"colours of the kind {photometric!r} are not read")
 
 
-def _grey(header: Header, stored: Values, window: tuple[float, float] | None) -> Values:
+def _grey(header: Header, stored: Values, window: Window | None) -> Values:
     elements = header.elements
     bits = integer(elements, "BitsStored", 8 * stored.itemsize)
     modality = _modality(header)
@@ -87,7 +79,7 @@ def _grey(header: Header, stored: Values, window: tuple[float, float] | None) ->
 def _modality(header: Header) -> Callable[[Values], Values] | None:
     """Return what makes the modality's values of stored ones, None where they are the same."""
     if (item := first_item(header.elements, "ModalityLUTSequence")) is not None:
-        first, table, _ = _table(header, item, "LUTDescriptor", "LUTData")
+        first, table, _ = _table(header, item, "LUT")
         return lambda part: _look_up(part, first, table)
     elements = _of_frame(header.elements, "PixelValueTransformationSequence")
     slope, intercept = number(elements, "RescaleSlope"), number(elements, "RescaleIntercept")
@@ -117,37 +109,36 @@ def _sigmoid(part: Values, centre: float, width: float) -> NDArray[np.uint8]:
 
 def _own_table(header: Header) -> Shade | None:
     item = first_item(header.elements, "VOILUTSequence")
-    if item is None:
-        return None
-    first, table, bits = _table(header, item, "LUTDescriptor", "LUTData")
-    shades = windowed(table, 0, 2**bits - 1)
-    return lambda part: _look_up(np.rint(part), first, shades)
+    return None if item is None else _by_table(header, item, "LUT")
 
 
 def _painted(header: Header, stored: Values, colour: str) -> Image.Image:
     name = f"{colour}PaletteColorLookupTable"
     if header.elements.get_item(f"{name}Data") is None:
-        raise PictureError("unsupported", "colours from a palette that is not in the file, or "
-                           "in segments, are not read")  # fmt: skip
-    first, table, bits = _table(header, header.elements, f"{name}Descriptor", f"{name}Data")
+        what = "colours from a palette that is not in the file, or in segments,"
+        raise PictureError("unsupported", f"{what} are not read")
+    return Image.fromarray(by_parts(_by_table(header, header.elements, name), stored))
+
+
+def _by_table(header: Header, item: Dataset, name: str) -> Shade:
+    first, table, bits = _table(header, item, name)
     shades = windowed(table, 0, 2**bits - 1)
-    return Image.fromarray(by_parts(lambda part: _look_up(part, first, shades), stored))
+    return lambda part: _look_up(np.rint(part), first, shades)
 
 
-def _table(header: Header, item: Dataset, descriptor: str, data: str) -> tuple[int, Values, int]:
+def _table(header: Header, item: Dataset, name: str) -> tuple[int, Values, int]:
     """Return the stored value of a table's first entry, its entries, and how many bits of
     them are used.
 
     Source: PS3.3, sections C.7.6.3.1.5 and C.11.1.1.1.
     """
-    order = ">" if header.syntax == BIG_ENDIAN else "<"
-    described, content = values(item, descriptor), values(item, data)
+    described, content = values(item, f"{name}Descriptor"), values(item, f"{name}Data")
     if described and isinstance(described[0], bytes):  # implicit: either kind of number
-        described = np.frombuffer(described[0], f"{order}u2").tolist()
+        described = np.frombuffer(described[0], f"{header.order}u2").tolist()
     entries, first, bits = (int(one) for one in described)
     entries = entries or 1 << 16
     if len(content) == 1 and isinstance(content[0], bytes):
-        table = np.frombuffer(content[0], f"{order}u2")
+        table = np.frombuffer(content[0], f"{header.order}u2")
     else:
         table = np.array(content, np.uint16)
     if 2 * table.size in (entries, entries + 1):  # two of 8 bits in each word

@@ -125,8 +125,8 @@ def _compressed(header: Header, frame: bytes, format: str) -> Image.Image:
     if picture.format != format:
         raise ValueError(f"expected {format}; received {picture.format}")
     if picture.size != header.size:
-        raise ValueError("{} x {} pixels, and {} x {} in the header".format(
-            *picture.size, *header.size))  # fmt: skip
+        (width, height), (columns, rows) = picture.size, header.size
+        raise ValueError(f"{width} x {height} pixels, and {columns} x {rows} in the header")
     if picture.mode not in (("L", "I;16", "I") if samples == 1 else ("RGB", "YCbCr")):
         raise ValueError(f"{samples} samples a pixel in the header; received {picture.mode}")
     return picture

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from topfive.errors import PictureError
+from topfive.system import extras
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -84,6 +85,11 @@ class Header:
         return integer(self.elements, "Columns"), integer(self.elements, "Rows")
 
     @property
+    def order(self) -> str:
+        """The byte order of numbers, as NumPy spells it."""
+        return ">" if self.syntax == BIG_ENDIAN else "<"
+
+    @property
     def photometric(self) -> str:
         """What the stored values are: `MONOCHROME2`, `RGB`, `PALETTE COLOR`..."""
         return str(value(self.elements, "PhotometricInterpretation"))
@@ -111,15 +117,16 @@ def open_header(data: bytes) -> Header:
         from pydicom.tag import Tag
         from pydicom.uid import UID
     except ImportError as error:
-        message = "DICOM needs an extra: pip install 'topfive[dicom]'"
-        raise PictureError("unsupported", message) from error
+        needs = f"DICOM needs an extra: {extras.install('dicom')}"
+        raise PictureError("unsupported", needs) from error
     file = Limited(data)
     file.seek(PREAMBLE + 4)
     meta = read_dataset(file, False, True, stop_when=lambda tag, *_: tag >> 16 != 2)
     syntax = str(value(meta, "TransferSyntaxUID") or EXPLICIT)
     if syntax not in ENCODINGS:
-        raise PictureError("unsupported", f"DICOM in {UID(syntax).name!r} is not read; expected "
-                           "it uncompressed, or in RLE, JPEG or JPEG 2000")  # fmt: skip
+        what = f"DICOM in {UID(syntax).name!r} is not read"
+        expected = "expected it uncompressed, or in RLE, JPEG or JPEG 2000"
+        raise PictureError("unsupported", f"{what}; {expected}")
     if ENCODINGS[syntax] == "deflated":
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         data = inflate.decompress(data[file.tell() :], MAX_UNPACKED + 1)
@@ -133,10 +140,9 @@ def open_header(data: bytes) -> Header:
             found.append((PIXELS[tag], kind or "OW", file.tell(), length))
         return tag in PIXELS
 
-    elements = read_dataset(
-        file, syntax == IMPLICIT, syntax != BIG_ENDIAN, stop_when=at_pixels,
-        specific_tags=[Tag(keyword) for keyword in ELEMENTS],
-    )  # fmt: skip
+    tags = [Tag(keyword) for keyword in ELEMENTS]
+    order = (syntax == IMPLICIT, syntax != BIG_ENDIAN)
+    elements = read_dataset(file, *order, stop_when=at_pixels, specific_tags=tags)
     if not found and elements.get_item("Rows"):
         raise ValueError("it ends before its pixels")
     if not found:
@@ -179,8 +185,7 @@ def integer(elements: Dataset, keyword: str, otherwise: int | None = None) -> in
         ValueError: it is missing.
     """
     found = value(elements, keyword)
-    if found is None:
-        found = otherwise
+    found = otherwise if found is None else found
     if found is None:
         raise ValueError(f"it has no {keyword}")
     return int(found)

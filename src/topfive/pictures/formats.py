@@ -18,6 +18,7 @@ import PIL
 from PIL import Image, UnidentifiedImageError
 
 from topfive.errors import PictureError
+from topfive.system import extras
 
 # libjpeg-turbo's own fuzzing bound; 3,000 scans in 152 KB take 51 s to decode.
 MAX_SCANS = 100
@@ -67,7 +68,7 @@ def open_picture(data: bytes) -> Image.Image:
     with contextlib.suppress(UnidentifiedImageError):
         return Image.open(io.BytesIO(data), formats=unsigned)
     if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS and "HEIF" not in Image.OPEN:
-        raise PictureError("unsupported", "HEIC needs an extra: pip install 'topfive[heic]'")
+        raise PictureError("unsupported", f"HEIC needs an extra: {extras.install('heic')}")
     if signed:
         raise next(reversed(signed.values()))
     raise PictureError("not-a-picture", "not a picture in any format that topfive reads")

@@ -15,6 +15,8 @@ from PIL import Image
 
 from topfive.errors import PictureError
 
+Window = tuple[float, float]  # the values that become black and white
+
 WHITE = (255, 255, 255, 255)
 # Floats that were computed to lie in 0..1 miss it by their rounding, float16 by 0.0005.
 TOLERANCE = 1e-3
@@ -32,9 +34,7 @@ _TURNS = {
 }  # EXIF 2.32, tag 0x0112
 
 
-def to_rgb(
-    picture: Image.Image, orientation: int = 1, window: tuple[float, float] | None = None
-) -> Image.Image:
+def to_rgb(picture: Image.Image, orientation: int = 1, window: Window | None = None) -> Image.Image:
     """Return any Pillow mode as RGB: deep pixels scaled, transparency over white, turned.
 
     Deep pixels are grey ones of more than 8 bits. Those of 16 bits are scaled from their full
@@ -93,7 +93,7 @@ def by_parts(
     return result.reshape(values.shape)
 
 
-def to_8_bits(array: NDArray[Any], window: tuple[float, float] | None = None) -> NDArray[np.uint8]:
+def to_8_bits(array: NDArray[Any], window: Window | None = None) -> NDArray[np.uint8]:
     """Return uint8 0..255, uint16 0..65535, float 0..1 or bool as uint8 of the same shape.
 
     With a `window`, in the array's own values, floats and integers of more than 8 bits may be
@@ -151,14 +151,13 @@ def _stretched(values: NDArray[Any]) -> NDArray[np.uint8]:
     return np.rint(numbers, out=numbers).astype(np.uint8)
 
 
-def _from_deep_grey(picture: Image.Image, window: tuple[float, float] | None) -> Image.Image:
+def _from_deep_grey(picture: Image.Image, window: Window | None) -> Image.Image:
     values = np.asarray(picture)
     if window:
-        grey = Image.fromarray(windowed(values, *window))
-    elif picture.mode in ("I", "F"):
-        grey = Image.fromarray(_stretched(values))
+        shades = windowed(values, *window)
     else:
-        grey = Image.fromarray(_from_16_bits(values))
+        shades = _stretched(values) if picture.mode in ("I", "F") else _from_16_bits(values)
+    grey = Image.fromarray(shades)
     if getattr(picture, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:  # a TIFF
         grey = grey.point(lambda shade: 255 - shade)  # Pillow does it for 8 bits
     clear = picture.info.get("transparency")  # PNG's tRNS: one value, in 16 bits

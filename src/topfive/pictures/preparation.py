@@ -46,9 +46,13 @@ class Prepared:
 
 
 def prepare(
-    source: Source, size: int, recipe: Recipe, max_pixels: int, draft: bool = False,
+    source: Source,
+    size: int,
+    recipe: Recipe,
+    max_pixels: int,
+    draft: bool = False,
     known: Known | None = None,
-) -> Prepared:  # fmt: skip
+) -> Prepared:
     """Read a source and bring it to the network's square, unless what `known` returns for the
     sha256 of its bytes spares that; see `decode` for `draft`."""
     from topfive.pictures import squares
@@ -60,12 +64,12 @@ def prepare(
         content = source.read()
         if isinstance(content, bytes):
             sha256 = hashlib.sha256(content).hexdigest()
-            if known and (found := known(sha256)):
-                spent = perf_counter() - start
-                return Prepared(source, found, sha256, found.width, found.height, spent)
-        side = squares.draft_side(size, recipe) if draft else None
-        picture, (width, height) = decode(content, recipe, max_pixels, side)
-        square = squares.fit(picture, size, recipe)
+        if known and sha256 and (found := known(sha256)):
+            square, width, height = found, found.width, found.height
+        else:
+            side = squares.draft_side(size, recipe) if draft else None
+            picture, (width, height) = decode(content, recipe, max_pixels, side)
+            square = squares.fit(picture, size, recipe)
     except PictureError as error:
         square = error
     return Prepared(source, square, sha256, width, height, perf_counter() - start)
@@ -76,7 +80,7 @@ def decode(
 ) -> tuple[Image.Image, tuple[int, int]]:
     """Return what `Source.read` returned as the recipe reads it, its window included, RGB and
     upright, and the width and height of the whole picture; for `draft` see
-    `images.decode_with_size`.
+    `decoding.decode`.
 
     Raises:
         PictureError: it cannot be read.
@@ -87,7 +91,7 @@ def decode(
 
     keras, window = recipe.keras_decoding, recipe.window
     if isinstance(content, bytes):
-        return decoding.decode_with_size(content, max_pixels, keras, draft, window)
+        return decoding.decode(content, max_pixels, keras, draft, window)
     if isinstance(content, Image.Image):
         picture = decoding.from_image(content, max_pixels, keras, window)
     elif isinstance(content, np.ndarray):

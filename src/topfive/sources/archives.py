@@ -148,7 +148,7 @@ def _tar(path: str, limit: int, compressed: bool) -> Iterator[tuple[str, Any]]:
             elif length is not None and start + size > length:
                 raise tarfile.ReadError(f"cut off inside {member.name!r}")
             elif size > limit:
-                yield member.name, _too_large(limit)
+                yield member.name, too_large(limit)
             elif length is not None or size > MAX_HELD:
                 yield member.name, Member(path, start, size)
             else:
@@ -177,14 +177,14 @@ def _zip_content(
     if info.flag_bits & ENCRYPTED:
         return PictureError("unreadable", "encrypted; unpack the archive with its password first")
     if info.compress_type not in (STORED, DEFLATED):
-        return PictureError("unsupported", f"compressed by method {info.compress_type}; expected "
-                            "stored or deflated")  # fmt: skip
+        method = f"compressed by method {info.compress_type}; expected stored or deflated"
+        return PictureError("unsupported", method)
     if max(info.file_size, info.compress_size) > limit:
-        return _too_large(limit)
+        return too_large(limit)
     if info.header_offset + LOCAL_HEADER.size + info.compress_size > end:
         return PictureError("broken", "it overlaps with another member of the archive")
-    return ZipMember(path, info.header_offset, info.file_size, info.compress_size, info.CRC,
-                     info.compress_type == DEFLATED)  # fmt: skip
+    deflated, packed = info.compress_type == DEFLATED, info.compress_size
+    return ZipMember(path, info.header_offset, info.file_size, packed, info.CRC, deflated)
 
 
 class _Headers:
@@ -233,11 +233,12 @@ def _is_tar(start: bytes) -> bool:
 
 
 def _is_hidden(name: str) -> bool:
-    return any(part == "__MACOSX" or (part.startswith(".") and part not in (".", ".."))
-               for part in name.split("/"))  # fmt: skip
+    parts = {*name.split("/")} - {".", ".."}
+    return any(part == "__MACOSX" or part.startswith(".") for part in parts)
 
 
-def _too_large(limit: int) -> PictureError:
+def too_large(limit: int) -> PictureError:
+    """Return the error of what has more bytes than are read."""
     return PictureError("too-large", f"over the limit of {limit:,} bytes")
 
 

@@ -75,6 +75,12 @@ class _Many:
     kind: str
 
 
+def is_container(name: str) -> bool:
+    """Whether a name is that of a folder, an archive or a place in a bucket."""
+    there = folders.is_folder(name) or buckets.is_address(name)
+    return there or archives.kind(name) is not None
+
+
 def _find(
     arguments: Iterable[str], recursive: bool, ordered: bool, unpack: bool
 ) -> Iterator[Source | _Many]:
@@ -106,7 +112,7 @@ def _name(name: str) -> Source | _Many:
     if is_url(name):
         return Source(name, name)
     if buckets.is_address(name):
-        buckets.check(name)
+        buckets.connect(name)  # what reads it is installed
         return Source(name, buckets.Object(name))
     return _unpacked(name)
 

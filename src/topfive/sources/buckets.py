@@ -11,7 +11,9 @@ from typing import Any
 
 from topfive.errors import MissingExtraError, OutputError, PictureError
 from topfive.sources import folders
-from topfive.sources.patterns import fits
+from topfive.sources.archives import too_large
+from topfive.sources.patterns import leads_to
+from topfive.system import extras
 
 # The only ones: fsspec knows others that read this machine's files or run code.
 PROTOCOLS = ("s3://", "gs://", "hf://")
@@ -32,7 +34,7 @@ class Object:
             MissingExtraError: fsspec or the protocol's package is not installed.
             PictureError: it is missing, has over `limit` bytes or cannot be fetched.
         """
-        system = _system(self.address)
+        system = connect(self.address)
         try:
             if "?versionId=" in self.address:
                 raise ValueError("an address with ?versionId=, which names another object")
@@ -43,13 +45,13 @@ class Object:
                     raise PictureError("unreadable", "a folder; expected an object")
                 size = entry["size"]
             if size > limit:
-                raise _too_large(limit)
+                raise too_large(limit)
             # Servers refuse a range of an empty object.
             data = system.cat_file(_path(self.address), start=0, end=limit + 1) if size else b""
         except Exception as error:
             raise _failure(error) from error
         if len(data) > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         return bytes(data)
 
 
@@ -68,7 +70,7 @@ def find(address: str, recursive: bool) -> Iterator[tuple[str, Object | PictureE
     Raises:
         MissingExtraError: fsspec or the protocol's package is not installed.
     """
-    system = _system(address)
+    system = connect(address)
     try:
         entry: dict[str, Any] | None = {"type": "directory"}
         if "/" in _path(address) and not address.endswith("/"):
@@ -87,15 +89,6 @@ def find(address: str, recursive: bool) -> Iterator[tuple[str, Object | PictureE
         raise
     except Exception as error:
         yield address, _failure(error)
-
-
-def check(address: str) -> None:
-    """Make sure that what reads an address is installed.
-
-    Raises:
-        MissingExtraError: it is not.
-    """
-    _system(address)
 
 
 def _entry(system: Any, address: str) -> dict[str, Any] | None:
@@ -118,11 +111,11 @@ def _match(system: Any, address: str) -> Iterator[tuple[str, Object]]:
     fixed = next(place for place, part in enumerate(parts) if glob.has_magic(part))
     top, wanted = "/".join(parts[:fixed]) + "/", parts[fixed:]
 
-    def leads_on(folder: str) -> bool:
-        return fits(folder.removeprefix(top).strip("/").split("/"), wanted, begins=True)
+    def leads(name: str, begins: bool = True) -> bool:
+        return leads_to(wanted, name.removeprefix(top).rstrip("/").split("/"), begins)
 
-    for name, found in _walk(system, top, leads_on):
-        if fits(name.removeprefix(top).split("/"), wanted):
+    for name, found in _walk(system, top, leads):
+        if leads(name, begins=False):
             yield name, found
 
 
@@ -178,8 +171,12 @@ def _list(system: Any, folder: str) -> Iterator[tuple[str, int | None]]:
             return
 
 
-def _system(address: str) -> Any:
-    """Return what reads an address: one for all threads, whose calls fsspec runs in its own."""
+def connect(address: str) -> Any:
+    """Return what reads an address: one for all threads, whose calls fsspec runs in its own.
+
+    Raises:
+        MissingExtraError: fsspec or the protocol's package is not installed.
+    """
     return _connect(address.partition("://")[0].lower(), os.getpid())
 
 
@@ -191,18 +188,12 @@ def _connect(protocol: str, _process: int) -> Any:
         # By its protocol, not by an address: no address can ask for another, or a chain of them.
         return fsspec.filesystem(protocol, use_listings_cache=False)
     except ImportError as error:
-        raise MissingExtraError(
-            f"{protocol}:// needs packages that are not installed ({error}); "
-            "pip install 'topfive[buckets]'"
-        ) from error
+        needs = f"{protocol}:// needs packages that are not installed ({error})"
+        raise MissingExtraError(f"{needs}: {extras.install('buckets')}") from error
 
 
 def _path(address: str) -> str:
     return address.partition("://")[2]
-
-
-def _too_large(limit: int) -> PictureError:
-    return PictureError("too-large", f"over the limit of {limit:,} bytes")
 
 
 def _failure(error: Exception) -> PictureError:

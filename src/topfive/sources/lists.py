@@ -59,7 +59,7 @@ def names(stream: BinaryIO, origin: str, nul: bool = False) -> Iterator[str]:
             if text.strip():
                 yield text
         if len(rest) > LONGEST:
-            raise UsageError(f"{origin} has a name of over {LONGEST:,} bytes; expected a list of "
-                             "names, one a line or ended by NULs")  # fmt: skip
+            expected = "expected a list of names, one a line or ended by NULs"
+            raise UsageError(f"{origin} has a name of over {LONGEST:,} bytes; {expected}")
         if not block:
             return

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+from collections.abc import Sequence
 
 ANY_DEPTH = "**"
-ANYTHING = ""  # stands for a label, for a file's name
+ANYTHING = "\0"  # stands for a label, for a file's name
 
 
-def fits(parts: list[str], wanted: list[str], begins: bool = False) -> bool:
-    """Whether the parts of a name fit those of a pattern, or begin as such a name may."""
-    if not parts or not wanted:
-        return not parts and (begins == bool(wanted))
-    if wanted[0] == ANY_DEPTH:
-        rest = wanted[1:] or ["*"]
-        return begins or any(fits(parts[place:], rest) for place in range(len(parts)))
-    return fnmatch.fnmatchcase(parts[0], wanted[0]) and fits(parts[1:], wanted[1:], begins)
+def leads_to(pattern: Sequence[str], path: Sequence[str], begins: bool = False) -> bool:
+    """Whether a pattern may match a path or, with `begins`, one further below it, both in parts.
 
-
-def leads_to(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:
-    """Whether a pattern may match a path; `ANYTHING` is no name that it spells out."""
+    A hidden name is matched where the dot is spelled out; `ANYTHING` is no name that a pattern
+    spells out.
+    """
     if not pattern or not path:
-        return not pattern and not path
+        return not path and begins == bool(pattern)
     part, *rest = pattern
     if part == ANY_DEPTH:
         visible = next((n for n, name in enumerate(path) if name.startswith(".")), len(path))
-        return any(leads_to(tuple(rest) or ("*",), path[n:]) for n in range(visible + 1))
-    name = path[0]
-    if name == ANYTHING:
-        matches = glob.has_magic(part)
+        return begins or any(leads_to(rest or ["*"], path[n:]) for n in range(visible + 1))
+    if path[0] == ANYTHING:
+        fits = glob.has_magic(part)
     else:
-        hidden = name.startswith(".") and not part.startswith(".")
-        matches = fnmatch.fnmatchcase(name, part) and not (hidden and glob.has_magic(part))
-    return matches and leads_to(tuple(rest), path[1:])
+        hidden = path[0].startswith(".") and not part.startswith(".")
+        fits = not hidden and fnmatch.fnmatchcase(path[0], part)
+    return fits and leads_to(rest, path[1:], begins)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from topfive.errors import DownloadError, PictureError
 from topfive.sources import archives, buckets
+from topfive.sources.archives import too_large
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +59,13 @@ class Source:
             return _download(content)
         return _read_file(content) if isinstance(content, (str, os.PathLike)) else content
 
+    def hold(self) -> Source:
+        """Return it with what was read in it, or the error: a pipe cannot be read twice."""
+        try:
+            return replace(self, content=self.read())
+        except PictureError as error:
+            return replace(self, content=error)
+
 
 def from_object(picture: Picture | Source) -> Source:
     """Return one picture in any form that the library takes as a source."""
@@ -79,7 +87,7 @@ def _read_stdin() -> bytes:
     except (OSError, ValueError) as error:
         raise unreadable(error) from error
     if len(data) > MAX_BYTES:
-        raise _too_large()
+        raise too_large(MAX_BYTES)
     return data
 
 
@@ -95,7 +103,7 @@ def _read_file(path: str | os.PathLike[str]) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise PictureError("unreadable", "not a regular file (- reads standard input)")
         if status.st_size > MAX_BYTES:
-            raise _too_large()
+            raise too_large(MAX_BYTES)
         return path.read_bytes()
     except FileNotFoundError as error:
         raise PictureError("missing", "no such file") from error
@@ -116,10 +124,6 @@ def unreadable(error: OSError | ValueError) -> PictureError:
     """Return the error that says why a file, or a list of names, cannot be read."""
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())
     return PictureError("unreadable", f"cannot be read: {reason}")
-
-
-def _too_large() -> PictureError:
-    return PictureError("too-large", f"over the limit of {MAX_BYTES:,} bytes")
 
 
 def is_url(text: str) -> bool:

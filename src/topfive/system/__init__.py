@@ -2,6 +2,7 @@
 
 __all__ = [
     "downloads",
+    "extras",
     "files",
     "memory",
     "processes",

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 CONNECTS = 2  # retries where no answer comes at all: without a network, say so soon
 RETRY_STATUS = (429, 500, 502, 503, 504)
 MAX_REDIRECTS = 10
-
-
 TIMEOUT = (10.0, 30.0)  # seconds to connect, and between two packets
 BLOCK = 1 << 16  # bytes; a cut loses what has arrived of one block
 GAIN = 1 << 20  # bytes that have to arrive for the count of cuts to start anew
@@ -103,57 +101,6 @@ def _check_room(part: Path, size: int) -> None:
         )
 
 
-def _session() -> requests.Session:
-    import requests
-    from requests.adapters import HTTPAdapter
-    from urllib3.util import Retry
-
-    session = requests.Session()
-    session.max_redirects = MAX_REDIRECTS
-    session.headers["Accept-Encoding"] = "identity"  # sizes and ranges are of the file itself
-    retry = Retry(
-        total=RETRIES, connect=CONNECTS, read=CONNECTS, backoff_factor=BACKOFF,
-        status_forcelist=RETRY_STATUS, raise_on_status=False,
-        respect_retry_after_header=False,  # it may ask for a day
-    )  # fmt: skip
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(max_retries=retry))
-    return session
-
-
-@contextlib.contextmanager
-def _as_download_error(url: str, part: Path | None = None) -> Iterator[None]:
-    import requests
-
-    try:
-        yield
-    except requests.RequestException as error:
-        raise DownloadError(f"cannot fetch {url}: {_reason(error)}") from error
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        what = "no room for" if full else "cannot store"
-        raise DownloadError(f"{what} {part or url}: {error.strerror or error}") from error
-
-
-def _reason(error: Exception) -> str:
-    import requests
-
-    if isinstance(error, requests.HTTPError):
-        return f"the server answered {error.response.status_code} {error.response.reason}"
-    if isinstance(error, requests.Timeout):
-        return "the server did not answer in time"
-    cause: BaseException = error
-    while inner := (getattr(cause, "reason", None) or cause.__cause__ or _argument(cause)):
-        if not isinstance(inner, BaseException):
-            break
-        cause = inner
-    return str(cause).rpartition("> : ")[2].rpartition(">: ")[2] or type(cause).__name__
-
-
-def _argument(error: BaseException) -> object:
-    return error.args[0] if error.args else None
-
-
 def transfer(
     session: requests.Session, url: str, part: Path, size: int, progress: Progress
 ) -> bool:
@@ -182,11 +129,8 @@ def transfer(
                 start = _start(response, have, size)
                 begun, pieced = True, start > 0
                 validator = _validator(response)
-                total = _total(response, start)
-                arrived = _append(response, part, start, total, size, progress)
-                if total is None or arrived >= total:
-                    return pieced
-                raise ConnectionError(f"cut off at {arrived:,} of {total:,} bytes")
+                _append(response, part, start, size, progress)
+                return pieced
         except _NoContinuation as error:
             part.unlink(missing_ok=True)
             cut: Exception = error
@@ -233,14 +177,12 @@ def _start(response: requests.Response, have: int, size: int) -> int:
 
 
 def _append(
-    response: requests.Response,
-    part: Path,
-    have: int,
-    total: int | None,
-    size: int,
-    progress: Progress,
-) -> int:
-    most = int(size * SLACK)
+    response: requests.Response, part: Path, have: int, size: int, progress: Progress
+) -> None:
+    """Write the body from that byte of the file on."""
+    from requests.exceptions import ConnectionError
+
+    total, most = _total(response, have), int(size * SLACK)
     progress(have, total or size)
     with part.open("r+b" if have else "wb") as file:
         file.seek(have)
@@ -256,7 +198,8 @@ def _append(
     if have > most:
         part.unlink()
         raise DownloadError(f"{response.url} sends more than {most:,} bytes")
-    return have
+    if total is not None and have < total:
+        raise ConnectionError(f"cut off at {have:,} of {total:,} bytes")
 
 
 def _total(response: requests.Response, start: int) -> int | None:
@@ -277,3 +220,50 @@ def _encoded(response: requests.Response) -> bool:
 def _validator(response: requests.Response) -> str | None:
     tag = response.headers.get("ETag", "")
     return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
+
+
+def _session() -> requests.Session:
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.util import Retry
+
+    session = requests.Session()
+    session.max_redirects = MAX_REDIRECTS
+    session.headers["Accept-Encoding"] = "identity"  # sizes and ranges are of the file itself
+    retry = Retry(RETRIES, CONNECTS, CONNECTS, status_forcelist=RETRY_STATUS, raise_on_status=False)
+    retry.backoff_factor = BACKOFF
+    retry.respect_retry_after_header = False  # it may ask for a day
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(max_retries=retry))
+    return session
+
+
+@contextlib.contextmanager
+def _as_download_error(url: str, part: Path | None = None) -> Iterator[None]:
+    import requests
+
+    try:
+        yield
+    except requests.RequestException as error:
+        raise DownloadError(f"cannot fetch {url}: {_reason(error)}") from error
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        what = "no room for" if full else "cannot store"
+        raise DownloadError(f"{what} {part or url}: {error.strerror or error}") from error
+
+
+def _reason(error: Exception) -> str:
+    import requests
+
+    if isinstance(error, requests.HTTPError):
+        return f"the server answered {error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.Timeout):
+        return "the server did not answer in time"
+    cause: BaseException = error
+    while isinstance(inner := _inner(cause), BaseException):
+        cause = inner
+    return str(cause).rpartition("> : ")[2].rpartition(">: ")[2] or type(cause).__name__
+
+
+def _inner(error: BaseException) -> object:
+    return getattr(error, "reason", None) or error.__cause__ or next(iter(error.args), None)

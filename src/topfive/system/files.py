@@ -10,10 +10,10 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from topfive.errors import OutputError, WeightsError
+from topfive.errors import OutputError, UsageError, WeightsError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # a file system without room, a user without
 LOCK = "lock"  # in a folder that is worked in
@@ -27,6 +27,15 @@ def matches(path: Path, checksum: str) -> bool:
         return hashlib.file_digest(file, algorithm).hexdigest() == expected
 
 
+@contextlib.contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Turn what the file system refuses of a weight file into a `WeightsError`."""
+    try:
+        yield
+    except OSError as error:
+        raise WeightsError(f"cannot read {file}: {error.strerror or error}") from error
+
+
 def stamp(file: Path) -> str:
     """Return what names the content of a user's file without reading its 553 MB, as
     `stamp:…`: it changes with the file's place, size and times.
@@ -34,12 +43,10 @@ def stamp(file: Path) -> str:
     Raises:
         WeightsError: there is no such file.
     """
-    try:
+    with reading(file):
         state = file.stat()
-    except OSError as error:
-        raise WeightsError(f"cannot read {file}: {error.strerror}") from error
-    facts = (str(file.absolute()), state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns,
-             state.st_ctime_ns)  # fmt: skip
+    times = (state.st_mtime_ns, state.st_ctime_ns)
+    facts = (str(file.absolute()), state.st_dev, state.st_ino, state.st_size, *times)
     return f"stamp:{hashlib.sha256(repr(facts).encode()).hexdigest()}"
 
 
@@ -49,10 +56,8 @@ def checksum_of(file: Path) -> str:
     Raises:
         WeightsError: it cannot be read.
     """
-    try:
+    with reading(file):
         return f"sha256:{sha256_of(file)}"
-    except OSError as error:
-        raise WeightsError(f"cannot read {file}: {error.strerror or error}") from error
 
 
 def sha256_of(file: Path) -> str:
@@ -79,6 +84,21 @@ def unwritable(file: Path, error: Exception, full: bool = False) -> OutputError:
         )
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())
     return OutputError(f"cannot write {file}: {reason}")
+
+
+def check_target(file: Path, suffixes: Iterable[str]) -> None:
+    """Refuse, before the work for it begins, a file that could not be written.
+
+    Raises:
+        UsageError: its suffix is none of these, its folder is missing, or something that is not
+            a file is there.
+    """
+    if file.suffix.lower() not in suffixes:
+        raise UsageError(f"{file}: expected a name that ends in {', '.join(suffixes)}")
+    if not file.parent.is_dir():
+        raise UsageError(f"{file}: there is no folder {file.parent}; make it first")
+    if os.path.lexists(file) and not file.is_file():
+        raise UsageError(f"{file} is not a file; expected one, or a new name")
 
 
 @contextlib.contextmanager

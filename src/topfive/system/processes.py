@@ -83,10 +83,9 @@ def listen(module: str, request: Mapping[str, Any], hear: Callable[[dict[str, An
     """
     command, environment = _command(module, json.dumps(request))
     with tempfile.TemporaryFile("w+", errors="replace") as said:
-        process = subprocess.Popen(
-            command, env=environment, text=True, errors="replace",
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
-        )  # fmt: skip
+        pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+        pipes["stderr"] = said
+        process = subprocess.Popen(command, env=environment, text=True, errors="replace", **pipes)
         told: dict[str, Any] = {}
         try:
             for line in process.stdout or ():

@@ -1,9 +1,9 @@
-"""Show how far a download or a run is: a bar on a terminal, lines elsewhere."""
+"""Show how far a download or a run is: a bar on a terminal, lines in the log elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
-import sys
+import logging
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from time import monotonic
@@ -20,30 +20,24 @@ Change = Callable[[float, int, int, int | None, int], None]
 FIRST_LINE, NEXT_LINES = 10.0, 60.0
 REFRESH = 0.2  # seconds between two changes of a bar
 
+log = logging.getLogger("topfive")
+
 
 @contextlib.contextmanager
 def show(name: str, size: int) -> Iterator[Progress]:
     """Show on standard error how much of `size` bytes is here, the speed and the time left."""
+    from rich import progress as rich
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        print(f"fetching {name} ({size / 1e6:,.1f} MB)", file=sys.stderr, flush=True)
+        log.info("fetching %s (%s MB)", name, f"{size / 1e6:,.1f}")
         yield lambda _done, _total: None
         return
-    columns = (
-        TextColumn("{task.description}"), BarColumn(bar_width=None), DownloadColumn(),
-        TransferSpeedColumn(), TimeRemainingColumn(compact=True),
-    )  # fmt: skip
-    with Progress(*columns, console=console) as bar:
+    name_and_bar = rich.TextColumn("{task.description}"), rich.BarColumn(bar_width=None)
+    speed = rich.TransferSpeedColumn(), rich.TimeRemainingColumn(compact=True)
+    columns = (*name_and_bar, rich.DownloadColumn(), *speed)
+    with rich.Progress(*columns, console=console) as bar:
         task = bar.add_task(name[:24], total=size)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -77,14 +71,13 @@ class Pictures:
 
 @contextlib.contextmanager
 def show_pictures(total: Callable[[], int | None], quiet: bool = False) -> Iterator[Pictures]:
-    """Show on standard error how many pictures are done, how many a second, how many failed,
-    and the time left: a bar on a terminal, a line now and then elsewhere, or not, if `quiet`.
-    """
+    """Show how many pictures are done, how many a second, how many failed, and the time left: a
+    bar on a terminal, a line in the log now and then elsewhere, or not, if `quiet`."""
     from rich.console import Console
 
     console = Console(stderr=True)
-    shown = _nothing() if quiet else _bar(console) if console.is_terminal else _lines()
-    with shown as change:
+    lines = contextlib.nullcontext(_nothing if quiet else _lines())
+    with _bar(console) if console.is_terminal and not quiet else lines as change:
         pictures = Pictures(total, change)
         yield pictures
         pictures.show()
@@ -105,22 +98,20 @@ def _bar(console: Console) -> Iterator[Change]:
         yield change
 
 
-@contextlib.contextmanager
-def _lines() -> Iterator[Change]:
+def _lines() -> Change:
     following = FIRST_LINE
 
     def change(seconds: float, done: int, found: int, total: int | None, failed: int) -> None:
         nonlocal following
         if seconds >= following:
             following = seconds + NEXT_LINES
-            print(describe(seconds, done, found, total, failed), file=sys.stderr, flush=True)
+            log.info("%s", describe(seconds, done, found, total, failed))
 
-    yield change
+    return change
 
 
-@contextlib.contextmanager
-def _nothing() -> Iterator[Change]:
-    yield lambda *_: None
+def _nothing(*_: object) -> None:
+    pass
 
 
 def describe(seconds: float, done: int, found: int, total: int | None, failed: int) -> str:

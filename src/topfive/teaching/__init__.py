@@ -6,10 +6,10 @@ The ways in are `teach`, `extend` and `correct`.
 __all__ = [
     "accuracies",
     "class_folders",
-    "collection",
     "correct",
     "correction_results",
     "extend",
+    "options",
     "taught_networks",
     "teach",
 ]

@@ -12,7 +12,6 @@ from topfive.evaluation import metrics
 from topfive.evaluation.metrics import Confusion, Measure
 from topfive.networks.lessons import Lessons
 from topfive.teaching import regression
-from topfive.teaching.collection import chosen
 from topfive.teaching.regression import Fit
 
 
@@ -39,15 +38,16 @@ class Accuracy:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON, with the classes' names."""
         names = [one.name for one in self.classes]
-        named = [{"truth": names[one.truth], "predicted": names[one.predicted],
-                  "count": one.count} for one in self.confusions]  # fmt: skip
+        named = [
+            {"truth": names[one.truth], "predicted": names[one.predicted], "count": one.count}
+            for one in self.confusions
+        ]
         return {**asdict(self), "confusions": named}
 
 
-def measure(classes: Sequence[str], pupils: Lessons, fit: Fit) -> Accuracy:
+def measure(classes: Sequence[str], lessons: Lessons, fit: Fit) -> Accuracy:
     """Return how good a fit is on the pictures that are held out, or by cross-validation."""
-    held = chosen(pupils, pupils.held)
-    train = chosen(pupils, ~pupils.held)
+    held, train = lessons.where(lessons.held), lessons.where(~lessons.held)
     if len(held):
         truths = held.truths
         answers = regression.probabilities(fit.head, held.features).argmax(axis=1)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive.errors import PictureError, UsageError
-from topfive.networks import taught_folders
+from topfive.networks.taught_cards import check_classes
 from topfive.sources import folders
 from topfive.sources.source import Source
 from topfive.system.text import listing
@@ -65,7 +65,7 @@ def read(folder: str | os.PathLike[str], least: int = 2) -> ClassFolder:
             f"found {_told(classes)}" + (f", and without any file {_told(empty)}" if empty else "")
         )
     try:
-        taught_folders.check_classes(classes)
+        check_classes(classes)
     except UsageError as error:
         raise UsageError(f"{top}: {error}; rename the folder") from error
     pictures = [(source, number) for number, name in enumerate(classes) for source in found[name]]
@@ -124,8 +124,8 @@ def odd_classes(found: ClassFolder, apart: ClassFolder | None) -> list[str]:
         notes.append(f"the classes are {listing(found.classes)}: is {first} the folder of classes?")
     if apart is not None:
         if other := [name for name in apart.classes if name not in found.classes]:
-            raise UsageError(f"{apart.folder} holds classes that {found.folder} has not: "
-                             f"{listing(other)}")  # fmt: skip
+            wrong = listing(other)
+            raise UsageError(f"{apart.folder} holds classes that {found.folder} has not: {wrong}")
         if missing := [name for name in found.classes if name not in apart.classes]:
             notes.append(f"{apart.folder} holds no pictures of {listing(missing)}")
     return notes

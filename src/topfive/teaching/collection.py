@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from topfive.classification import feature_cache
 from topfive.classification.classifier import Classifier
-from topfive.classification.pipeline import Response
+from topfive.classification.feature_cache import Features
 from topfive.errors import EngineError
 from topfive.networks.lessons import Lessons
-from topfive.results import Failure
+from topfive.results import Failure, Listener
 from topfive.sources.source import Source
 from topfive.system.text import listing
 from topfive.teaching.class_folders import FEW, UNEVEN, ClassFolder
@@ -23,72 +24,81 @@ from topfive.teaching.class_folders import FEW, UNEVEN, ClassFolder
 TINY = 32  # pixels
 
 
-class TeachingListener:
-    """Hears how the collecting goes on; what is of interest is overridden."""
+class Log(Listener):
+    """Passes on what it hears, and keeps the failures and the warnings."""
+
+    def __init__(self, listener: Listener | None) -> None:
+        self._listener = listener or Listener()
+        self.failures: list[Failure] = []
+        self.warnings: list[str] = []
 
     def begin(self, total: int) -> None:
-        """That many pictures will be read."""
+        """See `Listener`, as with all that follow."""
+        self._listener.begin(total)
 
     def add(self, source: str, failure: Failure | None) -> None:
-        """One of them was, or could not be."""
+        """Keep a failure."""
+        if failure is not None:
+            self.failures.append(failure)
+        self._listener.add(source, failure)
 
     def end(self) -> None:
-        """All were."""
+        """Pass it on."""
+        self._listener.end()
 
     def warn(self, text: str) -> None:
-        """Care is wanted; names of files in the text are as they are."""
+        """Keep a warning."""
+        self.warnings.append(text)
+        self._listener.warn(text)
+
+
+class Seen(NamedTuple):
+    """A picture that was read: its features (d,), the hash of its bytes, its shorter side in
+    pixels; `truth` is what was given with it."""
+
+    source: Source
+    truth: int
+    features: NDArray[np.float32]
+    sha256: str
+    side: int
 
 
 @dataclass(frozen=True)
 class Collected:
-    """Pictures with their features, and what was left out.
+    """Pictures with their features.
 
     `classes` are those of the folder of which pictures are left, `lessons.truths` their indices;
-    names are relative to the folder. No two pictures have the same bytes, and none is `held`.
-    `failures` are the pictures that cannot be read. Of the others `known` had their features
-    already, and `computed` had not; that took `seconds`.
+    names are relative to the folder. No two pictures have the same bytes; `sources` are the
+    pictures by the hashes of these. `known` had their features already, and `computed` had not;
+    that took `seconds`.
     """
 
     classes: tuple[str, ...]
     lessons: Lessons
-    failures: tuple[Failure, ...]
-    warnings: tuple[str, ...]
+    sources: dict[str, Source]
     known: int
     computed: int
     seconds: float
 
 
 def collect(
-    classifier: Classifier, found: ClassFolder, listener: TeachingListener, *, counts: bool = True
+    classifier: Classifier, found: ClassFolder, listener: Listener, *, counts: bool = True
 ) -> Collected:
-    """Return the features of a folder's pictures; each warning is told to the listener, too.
+    """Return the features of a folder's pictures, none of them held out.
 
-    Of equal pictures in a class one is taken, of equal ones in several classes none. Without
-    `counts` nothing is said of classes with few pictures.
+    Of equal pictures in a class one is taken, of equal ones in several classes none. The listener
+    hears which cannot be read, and what is odd; without `counts` nothing is said of classes with
+    few pictures.
 
     Raises:
         EngineError: the features are no numbers.
         WeightsError, MissingExtraError: see `Classifier`.
     """
     start = perf_counter()
-    pictures: list[tuple[Source, int, Response]] = []
-    failures = []
     with feature_cache.open_features(classifier) as opened:
-        listener.begin(len(found.pictures))
-        responses = opened.responses(source for source, _ in found.pictures)
-        for (source, response), (_, truth) in zip(responses, found.pictures, strict=True):
-            values = response.values
-            if isinstance(values, Failure):
-                failures.append(values)
-                listener.add(source.name, values)
-                continue
-            if not np.isfinite(values).all():
-                raise EngineError(f"the features of {source.name} are no numbers (NaN)")
-            pictures.append((source, truth, response))
-            listener.add(source.name, None)
-        listener.end()
-    kept, warnings = _without_copies(pictures)
-    truths = np.array([truth for _, truth, _ in kept], np.intp)
+        seen = list(read_features(opened, found.pictures, listener))
+    kept, warnings = _without_copies(seen)
+    truths = np.array([one.truth for one in kept], np.intp)
     totals = np.bincount(truths, minlength=len(found.classes))
     left = np.flatnonzero(totals)
     classes = tuple(found.classes[place] for place in left)
@@ -100,74 +110,59 @@ def collect(
     for text in warnings:
         listener.warn(text)
     lessons = Lessons(
-        tuple(os.path.relpath(source.name, found.folder) for source, _, _ in kept),
-        tuple(str(response.sha256) for _, _, response in kept),
+        tuple(os.path.relpath(one.source.name, found.folder) for one in kept),
+        tuple(one.sha256 for one in kept),
         np.searchsorted(left, truths).astype(np.intp),
         np.zeros(len(kept), np.bool_),
-        _stacked([response for _, _, response in kept]),
+        np.stack([one.features for one in kept]) if kept else np.empty((0, 0), np.float32),
     )
-    return Collected(
-        classes, lessons, tuple(failures), tuple(warnings), opened.known, opened.computed,
-        perf_counter() - start,
-    )  # fmt: skip
+    sources = {one.sha256: one.source for one in kept}
+    seconds = perf_counter() - start
+    return Collected(classes, lessons, sources, opened.known, opened.computed, seconds)
 
 
-def chosen(lessons: Lessons, which: NDArray[np.bool_]) -> Lessons:
-    """Return the pictures for which `which` (n,) is true."""
-    places = np.flatnonzero(which)
-    return replace(
-        lessons,
-        names=tuple(lessons.names[place] for place in places),
-        sha256=tuple(lessons.sha256[place] for place in places),
-        truths=lessons.truths[places],
-        held=lessons.held[places],
-        features=lessons.features[places],
-    )
+def read_features(
+    features: Features, pictures: Sequence[tuple[Source, int]], listener: Listener
+) -> Iterator[Seen]:
+    """Yield the pictures that can be read; the listener hears of the others, too.
+
+    Raises:
+        EngineError: the features are no numbers.
+    """
+    listener.begin(len(pictures))
+    responses = features.responses(source for source, _ in pictures)
+    for (source, response), (_, truth) in zip(responses, pictures, strict=True):
+        values = response.values
+        if isinstance(values, Failure):
+            listener.add(source.name, values)
+            continue
+        if not np.isfinite(values).all():
+            raise EngineError(f"the features of {source.name} are no numbers (NaN)")
+        side = min(response.width or 0, response.height or 0)
+        listener.add(source.name, None)
+        yield Seen(source, truth, values, str(response.sha256), side)
+    listener.end()
 
 
-def joined(first: Lessons, second: Lessons) -> Lessons:
-    """Return the pictures of both, one after the other."""
-    return Lessons(
-        first.names + second.names,
-        first.sha256 + second.sha256,
-        np.concatenate([first.truths, second.truths]),
-        np.concatenate([first.held, second.held]),
-        np.concatenate([first.features, second.features]),
-    )
-
-
-def _without_copies(
-    pictures: Sequence[tuple[Source, int, Response]],
-) -> tuple[list[tuple[Source, int, Response]], list[str]]:
+def _without_copies(pictures: Sequence[Seen]) -> tuple[list[Seen], list[str]]:
     """Return the pictures that are taken, and what is said of the others."""
-    classes: dict[str | None, set[int]] = {}
-    names: dict[str | None, list[str]] = {}
-    for source, truth, response in pictures:
-        classes.setdefault(response.sha256, set()).add(truth)
-        names.setdefault(response.sha256, []).append(source.name)
-    first: dict[str | None, None] = {}
-    kept = []
-    for picture in pictures:
-        sha256 = picture[2].sha256
-        if len(classes[sha256]) == 1 and sha256 not in first:
-            first[sha256] = None
-            kept.append(picture)
+    groups: dict[str, list[Seen]] = {}
+    for one in pictures:
+        groups.setdefault(one.sha256, []).append(one)
+    mixed: list[list[Seen]] = []
+    same: list[list[Seen]] = []
+    for group in groups.values():
+        (mixed if len({one.truth for one in group}) > 1 else same).append(group)
     warnings = []
-    across = [" = ".join(names[sha256]) for sha256 in classes if len(classes[sha256]) > 1]
-    if across:
+    if across := [" = ".join(one.source.name for one in group) for group in mixed]:
         warnings.append(f"in several classes at once, left out: {listing(across)}")
-    if copies := [one for sha256 in first for one in names[sha256][1:]]:
+    if copies := [one.source.name for group in same for one in group[1:]]:
         warnings.append(f"copies of other pictures, left out: {listing(copies)}")
-    return kept, warnings
+    return [group[0] for group in same], warnings
 
 
-def _odd(found: ClassFolder, kept: Sequence[tuple[Source, int, Response]]) -> Iterator[str]:
-    tiny = [
-        source.name
-        for source, _, response in kept
-        if min(response.width or 0, response.height or 0) < TINY
-    ]
-    if tiny:
+def _odd(found: ClassFolder, kept: Sequence[Seen]) -> Iterator[str]:
+    if tiny := [one.source.name for one in kept if one.side < TINY]:
         yield f"under {TINY} pixels wide or high: {listing(tiny)}"
     if found.empty:
         empty = [os.path.join(found.folder, name) for name in found.empty]  # noqa: PTH118
@@ -186,8 +181,3 @@ def _uneven(classes: Sequence[str], counts: NDArray[np.intp]) -> Iterator[str]:
             f"{counts[most]:,} pictures of {classes[most]} and {counts[least]:,} of "
             f"{classes[least]}: all classes count the same, whatever their number of pictures"
         )
-
-
-def _stacked(responses: Sequence[Response]) -> NDArray[np.float32]:
-    vectors = [one.values for one in responses if not isinstance(one.values, Failure)]
-    return np.stack(vectors) if vectors else np.empty((0, 0), np.float32)

@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
+from topfive.classification.classifier import ClassifierOptions
 from topfive.errors import OutputError, UsageError
 from topfive.evaluation import metrics
 from topfive.evaluation.metrics import Measure
 from topfive.networks import find, taught_folders
 from topfive.networks.cards import Taught
-from topfive.results import Failure
+from topfive.results import Failure, Listener
+from topfive.system import extras
 from topfive.system.processes import Background
 from topfive.system.text import listing
 from topfive.teaching import (
@@ -28,10 +29,10 @@ from topfive.teaching import (
     extension_offset,
     regression,
 )
-from topfive.teaching.collection import TeachingListener
-from topfive.teaching.corrected_network import Lesson, Pupil
-from topfive.teaching.correction_journal import Change, changed
-from topfive.teaching.correction_results import Changed, Corrected, History, journal
+from topfive.teaching.collection import Log
+from topfive.teaching.corrected_network import CorrectedNetwork, TaughtPictures
+from topfive.teaching.correction_journal import Revision
+from topfive.teaching.correction_results import Corrected, History, changed, journal
 
 # Some of them are the results'.
 __all__ = ["Corrected", "History", "add", "forget", "history", "undo"]
@@ -43,8 +44,8 @@ def add(
     folder: str | os.PathLike[str],
     pictures: Sequence[tuple[str, str]],
     *,
-    listener: TeachingListener | None = None,
-    **options: Any,
+    listener: Listener | None = None,
+    **options: Unpack[ClassifierOptions],
 ) -> Corrected:
     """Teach a network in a folder further pictures, each with the name of its class.
 
@@ -59,16 +60,14 @@ def add(
         EngineError, MissingExtraError: see `Classifier`, `regression.fit`.
         OutputError: it cannot be written; what was there stays.
     """
-    start = perf_counter()
-    regression.check_installed()
+    start, log = perf_counter(), Log(listener)
+    extras.require("teach", "teaching")
     with _locked(folder) as place:
-        pupil = corrected_network.read(place)
+        network = corrected_network.read(place)
         importing = Background(regression.prepare)
-        found = correction_requests.additions(
-            pupil, pictures, listener or TeachingListener(), options
-        )
+        revision = correction_requests.additions(network, pictures, log, options)
         importing.result()
-        return _correct(folder, pupil, "add", *found, start)
+        return _finish(folder, revision, log.failures, start)
 
 
 def forget(folder: str | os.PathLike[str], names: Sequence[str]) -> Corrected:
@@ -83,11 +82,10 @@ def forget(folder: str | os.PathLike[str], names: Sequence[str]) -> Corrected:
         OutputError: it cannot be written; what was there stays.
     """
     start = perf_counter()
-    regression.check_installed()
+    extras.require("teach", "teaching")
     with _locked(folder) as place:
-        pupil = corrected_network.read(place)
-        changes = correction_requests.removals(pupil, names)
-        return _correct(folder, pupil, "forget", changes, [], [], start)
+        network = corrected_network.read(place)
+        return _finish(folder, correction_requests.removals(network, names), (), start)
 
 
 def undo(folder: str | os.PathLike[str]) -> Corrected:
@@ -99,10 +97,8 @@ def undo(folder: str | os.PathLike[str]) -> Corrected:
     """
     start = perf_counter()
     with _locked(folder) as place:
-        pupil = corrected_network.read(place)
-        changes = correction_journal.last(pupil)
-        correction_journal.write_back(pupil, changes)
-        return _result(folder, pupil, "undo", changes, [], [], start)
+        revision = correction_journal.last(corrected_network.read(place))
+        return _finish(folder, revision, (), start)
 
 
 def history(folder: str | os.PathLike[str]) -> History:
@@ -112,9 +108,9 @@ def history(folder: str | os.PathLike[str]) -> History:
         UsageError: there is no network, or it is damaged.
     """
     place, taught = _find(folder)
-    content = taught_folders.read_card(place)
+    entries = taught_folders.read_card(place).corrections
     try:
-        found = journal(corrected_network.entries(content), taught.fingerprint)
+        found = journal(entries, taught.fingerprint)
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"the journal in {place} is damaged: {error!r}") from error
     return History(os.fsdecode(folder), found)
@@ -144,97 +140,82 @@ def _locked(folder: str | os.PathLike[str]) -> Iterator[Path]:
         lock.release()
 
 
-def _correct(
-    folder: str | os.PathLike[str], pupil: Pupil, what: str, changes: Sequence[Change],
-    notes: Sequence[str], failures: Sequence[Failure], start: float,
-) -> Corrected:  # fmt: skip
-    if changes:
-        found = changed(pupil.lessons, changes)
-        head = _taught(pupil, found, corrected_network.classes_of(found, pupil.classes))
-        date = datetime.now(UTC).isoformat(timespec="seconds")
-        correction_journal.write(pupil, what, date, changes, head)
-    return _result(folder, pupil, what, changes, notes, failures, start)
-
-
-def _taught(pupil: Pupil, found: Sequence[Lesson], classes: Sequence[str]) -> NDArray[np.float32]:
-    """Return the head that lessons teach, with the strength that was chosen before."""
-    least = 1 if pupil.extends else 2
+def _fit(network: CorrectedNetwork, pictures: TaughtPictures) -> NDArray[np.float32]:
+    """Return the head that pictures teach, with the strength that was chosen before."""
+    classes, card = pictures.classes, network.card
+    least = 1 if card.extends else 2
     if len(classes) < least:
         left = f"{listing(classes)} alone" if classes else "no class"
         raise UsageError(f"that would leave {left}; {least} or more are needed")
-    train = [one for one in found if not one.held]
-    shown = {one.label for one in train}
-    if lost := [name for name in classes if name not in shown]:
+    train = pictures.where(~pictures.lessons.held)
+    features, truths, before = train.lessons.features, train.lessons.truths, train.before
+    if lost := [name for place, name in enumerate(classes) if place not in truths]:
         raise UsageError(
-            f"no picture of {listing(lost)} would be left but those that are held out: "
-            "forget these, "
-            "too, or add one"
+            f"no picture of {listing(lost)} would be left but those that are held out: forget "
+            "these, too, or add one"
         )
-    vectors, truths = corrected_network.features(train), corrected_network.truths(train, classes)
     try:
-        made = pupil.content["made"]
-        strength, seed = float(made["strength"]), int(made["seed"])
-        cost = float(made["cost"]) if pupil.extends else 0.0
+        strength, seed = float(card.made["strength"]), int(card.made["seed"])
+        cost = float(card.made["cost"]) if card.extends else 0.0
     except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{pupil.folder} does not say how it was taught: {error!r}; teach it "
-                         "again") from error  # fmt: skip
-    if pupil.extends:
-        before = corrected_network.before(train)
+        raise UsageError(
+            f"{network.folder} does not say how it was taught: {error!r}; teach it again"
+        ) from error
+    if card.extends:
         return extension_offset.fit(
-            vectors, truths, len(classes), before, cost, strength=strength, seed=seed
+            features, truths, len(classes), before, cost, strength=strength, seed=seed
         )[0]
-    return regression.fit(vectors, truths, len(classes), strength=strength, seed=seed).head
+    return regression.fit(features, truths, len(classes), strength=strength, seed=seed).head
 
 
-def _result(
-    folder: str | os.PathLike[str], before: Pupil, what: str, changes: Sequence[Change],
-    notes: Sequence[str], failures: Sequence[Failure], start: float,
-) -> Corrected:  # fmt: skip
+def _finish(
+    folder: str | os.PathLike[str], revision: Revision, failures: Sequence[Failure], start: float
+) -> Corrected:
+    """Write what is revised, and return what that did."""
+    before = revision.network
+    if revision.what == "undo":
+        correction_journal.write_back(revision)
+    elif revision.changes:
+        correction_journal.write(revision, _fit(before, revision.outcome[0]))
     after = corrected_network.read(before.folder)
     accuracy, old = _measure(before, after)
     return Corrected(
         os.fsdecode(folder),
-        what,
-        tuple(_told(change) for change in changes),
+        revision.what,
+        tuple(map(changed, revision.changes)),
         after.classes,
         tuple(name for name in after.classes if name not in before.classes),
         tuple(name for name in before.classes if name not in after.classes),
         accuracy,
         old,
         (before.fingerprint, after.fingerprint),
-        len(after.entries),
+        len(after.card.corrections),
         perf_counter() - start,
-        tuple(notes),
+        revision.notes,
         tuple(failures),
     )
-
-
-def _told(change: Change) -> Changed:
-    was, now = (None if one is None else one.label for one in (change.was, change.now))
-    one = change.now or change.was
-    return Changed(one.name if one else "", one.sha256 if one else "", was, now)
 
 
 Pair = tuple[Measure, Measure] | None
 
 
-def _measure(before: Pupil, after: Pupil) -> tuple[Pair, Pair]:
+def _measure(before: CorrectedNetwork, after: CorrectedNetwork) -> tuple[Pair, Pair]:
     """Return how many of the pictures that are held out now are right before and after: those of
     the network's own classes and, of an extended one, those of the backbone's."""
-    held = [one for one in after.lessons if one.held]
-    if not held:
+    pictures = after.pictures.where(after.pictures.lessons.held)
+    held = pictures.lessons
+    if not len(held):
         return None, None
-    truths = corrected_network.truths(held, after.classes)
-    vectors, answers = corrected_network.features(held), corrected_network.before(held)
     own, old = [], []
     for one in (before, after):
-        scores = _in_order(extension_offset.scores(one.head, vectors), one.classes, after.classes)
-        if after.extends:
-            outcome = extension_offset.measure(scores, truths, answers)
+        scores = extension_offset.scores(one.head, held.features)
+        scores = _in_order(scores, one.classes, after.classes)
+        if after.card.extends:
+            outcome = extension_offset.measure(scores, held.truths, pictures.before)
             own.append(outcome.recognised)
             old.append(outcome.after)
         else:
-            own.append(metrics.share(int((scores.argmax(axis=1) == truths).sum()), len(held)))
+            own.append(metrics.share(int((scores.argmax(axis=1) == held.truths).sum()), len(held)))
     return (own[0], own[1]), (old[0], old[1]) if old else None
 
 

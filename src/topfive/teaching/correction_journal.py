@@ -7,174 +7,158 @@ is replaced in one step, so are all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from topfive.errors import UsageError
 from topfive.networks import heads, lessons, taught_folders
-from topfive.networks.cards import Network
-from topfive.networks.lessons import Lessons
+from topfive.networks.taught_cards import CardFile, ChangeEntry, CorrectionEntry
+from topfive.networks.taught_folders import Part
 from topfive.teaching.corrected_network import (
-    ANSWERS,
-    ENTRY,
-    Lesson,
-    Pupil,
-    array,
-    before,
-    classes_of,
-    features,
-    truths,
+    OLD_CLASS,
+    CorrectedNetwork,
+    TaughtPictures,
+    from_entries,
+    read_numbers,
 )
-
-FORGOTTEN = "forgotten"  # section of the card: the features of pictures that are forgotten
 
 
 @dataclass(frozen=True)
-class Change:
-    """A change at a place of a list of lessons: what `was` there and what is there `now`, None
-    where nothing was, or is."""
+class Revision:
+    """`what` is done to a network: `changes`, one after the other. `vectors` are those of the
+    pictures that come in, as `TaughtPictures.vectors`; `notes` are to be told. The `classes` that
+    it has afterwards are given only where they were noted."""
 
-    place: int
-    was: Lesson | None
-    now: Lesson | None
+    network: CorrectedNetwork
+    what: str
+    changes: Sequence[ChangeEntry]
+    vectors: NDArray[np.float32]
+    notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] | None = None
+
+    @cached_property
+    def outcome(self) -> tuple[TaughtPictures, NDArray[np.float32]]:
+        """The pictures that there are afterwards, and the vectors of those that went.
+
+        Raises:
+            KeyError, IndexError, TypeError, ValueError: the changes are damaged.
+        """
+        known = self.network.pictures
+        entries, rows = known.entries(), list(range(len(known.lessons)))
+        gone: list[int] = []
+        incoming = len(rows)
+        for change in self.changes:
+            place, was, now = int(change["place"]), change["was"], change["now"]
+            if place < 0 or (was is not None and entries[place]["sha256"] != was["sha256"]):
+                raise ValueError("another picture is in its place")
+            row, end = (incoming, place) if was is None else (rows[place], place + 1)
+            incoming += was is None
+            if now is None:
+                gone.append(row)
+            entries[place:end] = [] if now is None else [now]
+            rows[place:end] = [] if now is None else [row]
+        vectors = np.vstack([known.vectors(), self.vectors])
+        classes = self.classes
+        if classes is None:
+            shown = dict.fromkeys(one["class"] for one in entries if one["class"] != OLD_CLASS)
+            kept = [name for name in known.classes if name in shown]
+            classes = tuple(dict.fromkeys((*kept, *shown)))
+        return from_entries(entries, vectors[rows], classes), vectors[gone]
 
 
-def changed(found: Sequence[Lesson], changes: Iterable[Change]) -> tuple[Lesson, ...]:
-    """Return lessons with changes made to them, one after the other."""
-    result = list(found)
-    for change in changes:
-        after = [] if change.now is None else [change.now]
-        result[change.place : change.place + (change.was is not None)] = after
-    return tuple(result)
-
-
-def write(
-    pupil: Pupil, what: str, date: str, changes: Sequence[Change], head: NDArray[np.float32]
-) -> Network:
-    """Make the changes and the head those of a network, with an entry in its journal.
+def write(revision: Revision, head: NDArray[np.float32]) -> None:
+    """Make a revised network, with its new head, that of its folder, and enter that in its
+    journal.
 
     Raises:
         OutputError: it cannot be written; what was there stays.
     """
-    found = changed(pupil.lessons, changes)
-    classes = classes_of(found, pupil.classes)
-    entry = {
-        "date": date,
-        "what": what,
-        "changes": [{"place": one.place, "was": _told(one.was), "now": _told(one.now)}
-                    for one in changes],
-        "fingerprint": pupil.fingerprint,
-        "classes": list(pupil.classes),
-        "parameters": pupil.content["parameters"],
-        **pupil.content["head"],
-    }  # fmt: skip
-    content = {
-        **pupil.content,
-        f"{ENTRY}{len(pupil.entries) + 1}": entry,
-        "classes": list(classes),
-        "parameters": pupil.content["parameters"] + head.size - pupil.head.size,
+    network, card = revision.network, revision.network.card
+    after, gone = revision.outcome
+    entry: CorrectionEntry = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "what": revision.what,
+        "changes": list(revision.changes),
+        "fingerprint": network.fingerprint,
+        "classes": list(card.classes),
+        "parameters": card.parameters,
+        "file": card.head.file,
+        "checksum": card.head.checksum,
+        "size": card.head.size,
     }
-    files = _files(pupil, found, classes)
-    files["head"] = (heads.ENDING, lambda file: heads.write(head, file))
-    if gone := [one.was for one in changes if one.was and one.now is None]:
-        kept = np.vstack([*_forgotten(pupil), *map(_vector, gone)])
-        files[FORGOTTEN] = (heads.ENDING, lambda file: heads.write(kept, file))
-    return taught_folders.write(pupil.folder, content, files)
+    card = replace(
+        card,
+        classes=after.classes,
+        parameters=card.parameters + head.size - network.head.size,
+        corrections=(*card.corrections, entry),
+    )
+    files = {**_files(network, after), "head": heads.as_part(head)}
+    if len(gone):
+        files["forgotten"] = heads.as_part(np.vstack([_forgotten(network), gone]))
+    taught_folders.write(network.folder, card, files)
 
 
-def last(pupil: Pupil) -> list[Change]:
-    """Return the changes that take the last correction back.
+def last(network: CorrectedNetwork) -> Revision:
+    """Return what takes the last correction of a network back.
 
     Raises:
         UsageError: there is none, or the journal is damaged.
     """
-    if not pupil.entries:
-        raise UsageError(f"{pupil.folder} has no correction that could be undone")
-    kept = list(_forgotten(pupil))
-    found = list(pupil.lessons)
-    result: list[Change] = []
+    if not network.card.corrections:
+        raise UsageError(f"{network.folder} has no correction that could be undone")
+    entry = network.card.corrections[-1]
     try:
-        for entry in reversed(pupil.entries[-1]["changes"]):
-            place = int(entry["place"])
-            here = None if entry["now"] is None else found[place]
-            if place < 0 or (here and here.sha256 != entry["now"]["sha256"]):
-                raise ValueError("another picture is in its place")
-            row = kept.pop() if here is None else _vector(here)
-            change = Change(place, here, _lesson(entry["was"], row))
-            found = list(changed(found, [change]))
-            result.append(change)
-        truths(found, pupil.entries[-1]["classes"])
+        changes: list[ChangeEntry] = [
+            {"place": one["place"], "was": one["now"], "now": one["was"]}
+            for one in reversed(entry["changes"])
+        ]
+        vectors, classes = _forgotten(network)[::-1], tuple(entry["classes"])
+        revision = Revision(network, "undo", changes, vectors, classes=classes)
+        _ = revision.outcome  # which fails where they are damaged
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise UsageError(f"the journal in {pupil.folder} is damaged: {error!r}") from error
-    return result
+        raise UsageError(f"the journal in {network.folder} is damaged: {error!r}") from error
+    return revision
 
 
-def write_back(pupil: Pupil, changes: Sequence[Change]) -> Network:
-    """Make a network what it was before its last correction; `changes` are those of `last`.
+def write_back(revision: Revision) -> None:
+    """Make a network what it was before its last correction; the revision is that of `last`.
 
     Raises:
         OutputError: it cannot be written; what was there stays.
     """
-    number = len(pupil.entries)
-    entry = pupil.entries[-1]
-    content = {name: value for name, value in pupil.content.items() if name != f"{ENTRY}{number}"}
-    content["classes"], content["parameters"] = entry["classes"], entry["parameters"]
-    content["head"] = {name: entry[name] for name in ("file", "checksum", "size")}
-    files = _files(pupil, changed(pupil.lessons, changes), entry["classes"])
-    if back := sum(one.was is None for one in changes):
-        kept = _forgotten(pupil)[:-back]
-        del content[FORGOTTEN]
+    network, (after, _) = revision.network, revision.outcome
+    card, entry = network.card, network.card.corrections[-1]
+    files = _files(network, after)
+    if back := sum(change["was"] is None for change in revision.changes):
+        kept = _forgotten(network)[:-back]
+        card = replace(card, forgotten=None)
         if len(kept):
-            files[FORGOTTEN] = (heads.ENDING, lambda file: heads.write(kept, file))
-    return taught_folders.write(pupil.folder, content, files)
-
-
-def _files(
-    pupil: Pupil, found: Sequence[Lesson], classes: Sequence[str]
-) -> dict[str, tuple[str, Callable[[Path], None]]]:
-    known = Lessons(
-        tuple(one.name for one in found),
-        tuple(one.sha256 for one in found),
-        truths(found, classes),
-        np.array([one.held for one in found], np.bool_),
-        features(found),
+            files["forgotten"] = heads.as_part(kept)
+    card = replace(
+        card,
+        classes=after.classes,
+        parameters=entry["parameters"],
+        head=CardFile(entry["file"], entry["checksum"], entry["size"]),
+        corrections=card.corrections[:-1],
     )
-    files: dict[str, tuple[str, Callable[[Path], None]]] = {
-        lessons.SECTION: (lessons.ENDING, lambda file: lessons.write(known, file))
-    }
-    if pupil.extends:
-        answers = before(found).array()
-        files[ANSWERS] = (heads.ENDING, lambda file: heads.write(answers, file))
+    taught_folders.write(network.folder, card, files)
+
+
+def _files(network: CorrectedNetwork, after: TaughtPictures) -> dict[str, Part]:
+    files = {"lessons": lessons.as_part(after.lessons)}
+    if network.card.extends:
+        files["old_answers"] = heads.as_part(after.before.array())
     return files
 
 
-def _forgotten(pupil: Pupil) -> NDArray[np.float32]:
-    """Return the features of the pictures that are forgotten, and the two numbers of `Before`,
-    (pictures, d + 2), in their order."""
-    width = len(pupil.head) - 1 + 2
-    if FORGOTTEN not in pupil.content:
+def _forgotten(network: CorrectedNetwork) -> NDArray[np.float32]:
+    """Return the `TaughtPictures.vectors` of the pictures that are forgotten, in their order."""
+    width = len(network.head) + 1
+    if network.card.forgotten is None:
         return np.empty((0, width), np.float32)
-    return array(pupil.folder, pupil.content[FORGOTTEN], width)
-
-
-def _vector(lesson: Lesson) -> NDArray[np.float32]:
-    return np.append(lesson.features, np.array([lesson.best, lesson.right], np.float32))
-
-
-def _told(lesson: Lesson | None) -> dict[str, Any] | None:
-    if lesson is None:
-        return None
-    return {"name": lesson.name, "sha256": lesson.sha256, "class": lesson.label,
-            "held": lesson.held, "right": lesson.right}  # fmt: skip
-
-
-def _lesson(told: Mapping[str, Any] | None, row: NDArray[np.float32]) -> Lesson | None:
-    if told is None:
-        return None
-    return Lesson(str(told["name"]), str(told["sha256"]), str(told["class"]), bool(told["held"]),
-                  row[:-2], float(row[-2]), bool(told["right"]))  # fmt: skip
+    return read_numbers(network.folder, network.card.forgotten, width)

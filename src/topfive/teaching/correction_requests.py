@@ -6,37 +6,44 @@ import difflib
 import hashlib
 import os
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from topfive.classification import feature_cache
+from topfive.classification.classifier import ClassifierOptions
 from topfive.errors import EngineError, UsageError, WeightsError
-from topfive.networks import labels, taught_folders, weights
+from topfive.networks import labels, weights
 from topfive.networks.class_names import ClassNames, is_number
 from topfive.networks.published import find_published
-from topfive.results import Failure
+from topfive.networks.taught_cards import ChangeEntry, PictureEntry, check_classes
+from topfive.results import Listener
 from topfive.sources import arguments
 from topfive.sources.source import Source
 from topfive.teaching import old_classes, taught_networks
-from topfive.teaching.collection import TeachingListener
-from topfive.teaching.corrected_network import OLD_CLASS, Lesson, Pupil
-from topfive.teaching.correction_journal import Change, changed
+from topfive.teaching.collection import read_features
+from topfive.teaching.corrected_network import OLD_CLASS, CorrectedNetwork
+from topfive.teaching.correction_journal import Revision
 
 SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 ALIKE = 0.8  # of two names, for one to be taken for the other mistyped
+HOW = (
+    "; a picture is named by a file with its content, by the name that it was taught with, or by "
+    "its sha256"
+)
 
 
 def additions(
-    pupil: Pupil, pictures: Sequence[tuple[str, str]], listener: TeachingListener,
-    options: Mapping[str, Any],
-) -> tuple[list[Change], list[str], list[Failure]]:  # fmt: skip
-    """Return what pictures change, each named beside its class; what is to be said of them; and
-    the failures of those that cannot be read. `options` are those of `Classifier`.
+    network: CorrectedNetwork,
+    pictures: Sequence[tuple[str, str]],
+    listener: Listener,
+    options: ClassifierOptions,
+) -> Revision:
+    """Return what pictures change, each named beside its class. Those that cannot be read are
+    told to the listener. `options` are those of `Classifier`.
 
     Raises:
         UsageError: a picture is of two classes, or a name cannot be a class's.
@@ -45,159 +52,167 @@ def additions(
     given = [
         (source, *known)
         for picture, name in pictures
-        for known in [_class_of(pupil, name)]
+        for known in [_class_of(network, name)]
         for source in arguments.read([picture])
     ]
-    found, failures = _look(pupil, given, listener, options)
-    return *_changes(pupil, found), failures
+    return _revision(network, *_look(network, given, listener, options))
 
 
-def removals(pupil: Pupil, names: Sequence[str]) -> list[Change]:
-    """Return the changes that forget the pictures with these names; see `correcting.forget`.
+def removals(network: CorrectedNetwork, names: Sequence[str]) -> Revision:
+    """Return what forgets the pictures with these names; see `correct.forget`.
 
     Raises:
         UsageError: a name means none of the pictures, or several.
         PictureError: it is a file that cannot be read.
     """
     # From the last to the first, so that the places stay right.
-    places = sorted({_find(pupil, name) for name in names}, reverse=True)
-    return [Change(place, pupil.lessons[place], None) for place in places]
+    places = sorted({_find(network, name) for name in names}, reverse=True)
+    known = network.pictures.entries()
+    changes: list[ChangeEntry] = [
+        {"place": place, "was": known[place], "now": None} for place in places
+    ]
+    return Revision(network, "forget", changes, network.pictures.vectors()[:0])
 
 
-def _class_of(pupil: Pupil, name: str) -> tuple[str, int | None]:
-    """Return the label of the class that a name means, and its index where it is one of the
+def _class_of(network: CorrectedNetwork, name: str) -> tuple[str, int | None]:
+    """Return the name of the class that is meant, and its index where it is one of the
     backbone's."""
-    if name in pupil.classes:
+    if name in network.classes:
         return name, None
-    known = labels.of(pupil.network)
-    first = len(known) - len(pupil.classes)
-    place = None if is_number(name) else ClassNames(known).find(name, str(pupil.folder))
+    known = labels.of(network.network)
+    first = len(known) - len(network.classes)
+    place = None if is_number(name) else ClassNames(known).find(name, str(network.folder))
     if place is not None:
-        return (OLD_CLASS, place) if place < first else (pupil.classes[place - first], None)
-    taught_folders.check_classes([name])
-    if pupil.network.taught and pupil.extends:
-        old_classes.check_classes([name], find_published(pupil.network.taught.backbone))
+        return (OLD_CLASS, place) if place < first else (network.classes[place - first], None)
+    check_classes([name])
+    if network.card.extends:
+        old_classes.check_classes([name], find_published(network.card.backbone))
     return name, None
 
 
 def _look(
-    pupil: Pupil, given: Sequence[tuple[Source, str, int | None]], listener: TeachingListener,
-    options: Mapping[str, Any],
-) -> tuple[list[Lesson], list[Failure]]:  # fmt: skip
-    """Return the pictures that can be read, as lessons, and the failures of the others."""
-    _check_weights(pupil, offline=bool(options.get("offline")))
-    classifier, _ = taught_networks.open_backbone(pupil.network, **options)
-    found: list[Lesson] = []
-    truths: list[tuple[Source, int | None]] = []
-    failures = []
-    listener.begin(len(given))
+    network: CorrectedNetwork,
+    given: Sequence[tuple[Source, str, int | None]],
+    listener: Listener,
+    options: ClassifierOptions,
+) -> tuple[list[PictureEntry], NDArray[np.float32]]:
+    """Return those of the given pictures that can be read, and `TaughtPictures.vectors` of
+    them."""
+    _check_weights(network, offline=bool(options.get("offline")))
+    classifier, _ = taught_networks.open_backbone(network.network, **options)
     with feature_cache.open_features(classifier) as opened:
-        responses = opened.responses(source for source, _, _ in given)
-        for (source, response), (_, label, truth) in zip(responses, given, strict=True):
-            values = response.values
-            failure = values if isinstance(values, Failure) else None
-            listener.add(source.name, failure)
-            if isinstance(values, Failure):
-                failures.append(values)
-                continue
-            if len(values) + 1 != len(pupil.head) or not np.isfinite(values).all():
-                raise EngineError(f"the features of {source.name} are not what was taught with")
-            found.append(Lesson(source.name, str(response.sha256), label, False, values))
-            truths.append((source, truth))
-    listener.end()
-    if pupil.extends:
-        hashes = [one.sha256 for one in found]
-        before = old_classes.answers(classifier, truths, hashes, TeachingListener())
-        found = [
-            replace(one, best=float(before.best[place]), right=bool(before.right[place]))
-            for place, one in enumerate(found)
-        ]
-    return found, failures
+        pictures = [(source, row) for row, (source, _, _) in enumerate(given)]
+        seen = list(read_features(opened, pictures, listener))
+    vectors = np.zeros((len(seen), len(network.head) + 1), np.float32)
+    for vector, one in zip(vectors, seen, strict=True):
+        if len(one.features) != len(vector) - 2:
+            raise EngineError(f"the features of {one.source.name} are not what was taught with")
+        vector[:-2] = one.features
+    if network.card.extends:
+        asked = [(one.source, given[one.truth][2]) for one in seen]
+        hashes = [one.sha256 for one in seen]
+        vectors[:, -2:] = old_classes.answers(classifier, asked, hashes, Listener()).array()
+    found: list[PictureEntry] = [
+        {
+            "name": one.source.name,
+            "sha256": one.sha256,
+            "class": given[one.truth][1],
+            "held": False,
+            "right": bool(right),
+        }
+        for one, right in zip(seen, vectors[:, -1], strict=True)
+    ]
+    return found, vectors
 
 
-def _check_weights(pupil: Pupil, offline: bool) -> None:
-    base, file = taught_networks.backbone(pupil.network)
+def _check_weights(network: CorrectedNetwork, offline: bool) -> None:
+    base, file = taught_networks.backbone(network.network)
     if base.taught or file:  # weights of its own, which are checked
         return
-    wanted, found = pupil.network.weights.checksum, weights.checksum(base)
+    wanted, found = network.card.weights.checksum, weights.checksum(base)
     if (found or weights.held(base, offline).checksum) != wanted:
         raise WeightsError(
-            f"{pupil.folder} was taught with other weights of {base.name} than those here: "
+            f"{network.folder} was taught with other weights of {base.name} than those here: "
             f"expected {wanted}; teach it again"
         )
 
 
-def _changes(pupil: Pupil, found: Sequence[Lesson]) -> tuple[list[Change], list[str]]:
-    places = {one.sha256: place for place, one in enumerate(pupil.lessons)}
-    names = {one.name: one for one in pupil.lessons}
-    given: dict[str, Lesson] = {}
-    for one in found:
-        other = given.setdefault(one.sha256, one)
-        if other.label != one.label:
-            raise UsageError(f"{one.name} and {other.name} are one picture: it is of one class")
-    changes: list[Change] = []
-    notes = []
-    end = len(pupil.lessons)
-    for one in given.values():
-        if one.sha256 not in places:
-            changes.append(Change(end, None, one))
-            end += 1
-            if one.name in names:
-                notes.append(f"{one.name} was taught with other content, which stays")
+def _revision(
+    network: CorrectedNetwork, found: Sequence[PictureEntry], vectors: NDArray[np.float32]
+) -> Revision:
+    """Return what the found pictures change: new ones are added, those that are known as
+    another class are of this one from now on."""
+    known = network.pictures.entries()
+    places = {one["sha256"]: place for place, one in enumerate(known)}
+    names = set(network.pictures.lessons.names)
+    given: dict[str, PictureEntry] = {}
+    changes: list[ChangeEntry] = []
+    notes: list[str] = []
+    incoming: list[int] = []
+    for row, one in enumerate(found):
+        name, label = one["name"], one["class"]
+        other = given.setdefault(one["sha256"], one)
+        if other["class"] != label:
+            raise UsageError(f"{name} and {other['name']} are one picture: it is of one class")
+        if other is not one:
             continue
-        place = places[one.sha256]
-        was = pupil.lessons[place]
-        if was.label == one.label:
-            held = ", held out" if was.held else ""
-            notes.append(f"{one.name} is there already: {was.name}{held}")
+        place = places.get(one["sha256"])
+        if place is None:
+            changes.append({"place": len(known) + len(incoming), "was": None, "now": one})
+            incoming.append(row)
+            if name in names:
+                notes.append(f"{name} was taught with other content, which stays")
+            continue
+        was = known[place]
+        if was["class"] == label:
+            held = ", held out" if was["held"] else ""
+            notes.append(f"{name} is there already: {was['name']}{held}")
         else:
-            right = one.right if one.label == OLD_CLASS else was.right
-            changes.append(
-                Change(place, was, replace(was, label=one.label, held=False, right=right))
-            )
-    return changes, notes + _new_classes(pupil, changes)
+            right = one["right"] if label == OLD_CLASS else was["right"]
+            now: PictureEntry = {**was, "class": label, "held": False, "right": right}
+            changes.append({"place": place, "was": was, "now": now})
+    revision = Revision(network, "add", changes, vectors[incoming])
+    return replace(revision, notes=(*notes, *_new_classes(revision)))
 
 
-def _new_classes(pupil: Pupil, changes: Sequence[Change]) -> list[str]:
-    known = Counter(one.label for one in changed(pupil.lessons, changes))
+def _new_classes(revision: Revision) -> list[str]:
+    """Return what is said of the classes that come in."""
+    known, (after, _) = revision.network.classes, revision.outcome
     notes = []
-    for name in {one.now.label: None for one in changes if one.now}:
-        if name not in pupil.classes and name != OLD_CLASS:
-            close = difflib.get_close_matches(name, pupil.classes, n=1, cutoff=ALIKE)
+    for name in dict.fromkeys(one["now"]["class"] for one in revision.changes if one["now"]):
+        if name not in known and name != OLD_CLASS:
+            count = int(np.count_nonzero(after.lessons.truths == after.classes.index(name)))
+            close = difflib.get_close_matches(name, known, n=1, cutoff=ALIKE)
             hint = f"; or is it {close[0]}?" if close else ""
-            notes.append(f"{name} is a new class, pictures of it: {known[name]:,}{hint}")
+            notes.append(f"{name} is a new class, pictures of it: {count:,}{hint}")
     return notes
 
 
-def _find(pupil: Pupil, name: str) -> int:
-    """Return the place of the lesson that a name means.
+def _find(network: CorrectedNetwork, name: str) -> int:
+    """Return the place of the picture that a name means.
 
     Raises:
         UsageError: there is none, or several.
         PictureError: it is a file that cannot be read.
     """
+    known = network.pictures.lessons
     digest = SHA256.fullmatch(name.lower())
     wanted = digest[1] if digest else ""
     if Path(name).is_file():
         wanted = hashlib.sha256(Source(name, Path(name)).read()).hexdigest()
     end = f"{os.sep}{os.path.normpath(name)}"
     ways = (
-        [one.sha256 == wanted for one in pupil.lessons],
-        [one.name == name for one in pupil.lessons],
-        [f"{os.sep}{one.name}".endswith(end) for one in pupil.lessons],
+        [sha256 == wanted for sha256 in known.sha256],
+        [one == name for one in known.names],
+        [f"{os.sep}{one}".endswith(end) for one in known.names],
     )
     for way in ways:
         places = np.flatnonzero(way)
         if len(places) == 1:
             return int(places[0])
         if len(places):
-            several = ", ".join(pupil.lessons[place].sha256 for place in places)
+            several = ", ".join(known.sha256[place] for place in places)
             raise UsageError(f"{name} names several pictures, name one by its sha256: {several}")
-    close = difflib.get_close_matches(name, [one.name for one in pupil.lessons], n=1)
-    hint = (
-        f". Did you mean {close[0]}?"
-        if close
-        else "; a picture is named by a file with its "
-        "content, by the name that it was taught with, or by its sha256"
-    )
-    raise UsageError(f"{pupil.folder} was not taught {name}{hint}")
+    close = difflib.get_close_matches(name, known.names, n=1)
+    hint = f". Did you mean {close[0]}?" if close else HOW
+    raise UsageError(f"{network.folder} was not taught {name}{hint}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from topfive.evaluation.metrics import Measure
+from topfive.networks.taught_cards import ChangeEntry, CorrectionEntry
 from topfive.results import Failure
 
 
@@ -74,7 +75,7 @@ class History:
         return asdict(self)
 
 
-def journal(entries: Sequence[Mapping[str, Any]], fingerprint: str) -> tuple[Correction, ...]:
+def journal(entries: Sequence[CorrectionEntry], fingerprint: str) -> tuple[Correction, ...]:
     """Return the entries of a card, the oldest first; `fingerprint` is the network's now.
 
     Raises:
@@ -85,14 +86,22 @@ def journal(entries: Sequence[Mapping[str, Any]], fingerprint: str) -> tuple[Cor
         Correction(
             str(entry["date"]),
             str(entry["what"]),
-            tuple(_changed(one["was"], one["now"]) for one in entry["changes"]),
+            tuple(changed(one) for one in entry["changes"]),
             (str(entry["fingerprint"]), then),
         )
         for entry, then in zip(entries, after, strict=False)
     )
 
 
-def _changed(was: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> Changed:
-    one = now or was or {}
+def changed(change: ChangeEntry) -> Changed:
+    """Return a change from the journal.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is damaged.
+    """
+    was, now = change["was"], change["now"]
     classes = [None if end is None else str(end["class"]) for end in (was, now)]
+    one = now or was
+    if one is None:
+        raise ValueError("nothing changed")
     return Changed(str(one["name"]), str(one["sha256"]), *classes)

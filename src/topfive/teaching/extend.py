@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from functools import partial
-from importlib.metadata import version
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
+from numpy.typing import NDArray
 
+from topfive.classification.classifier import Classifier, ClassifierOptions
 from topfive.errors import UsageError
 from topfive.evaluation.metrics import share_text
-from topfive.networks import heads
 from topfive.networks.cards import Network
 from topfive.networks.find import find_network
 from topfive.networks.lessons import OLD
-from topfive.results import Failure
-from topfive.system.processes import Background
-from topfive.teaching import (
-    class_folders,
-    corrected_network,
-    extension_offset,
-    old_classes,
-    regression,
-    taught_networks,
-    teach,
-)
-from topfive.teaching.collection import TeachingListener
-from topfive.teaching.extension_offset import Outcome
-
-COST = 2.0  # percent
-# What the card keeps of the result.
-MADE = ("pictures", "old_pictures", "layout", "cost", "strength", "offset", "outcome", "seconds")
+from topfive.networks.taught_cards import Made
+from topfive.results import Failure, Listener
+from topfive.teaching import class_folders, extension_offset, old_classes, taught_networks
+from topfive.teaching.collection import Collected, Log
+from topfive.teaching.extension_offset import Before, Outcome
+from topfive.teaching.old_classes import OldPictures
+from topfive.teaching.options import COST, SPLIT
+from topfive.teaching.teaching_request import TeachingRequest
 
 
 @dataclass(frozen=True)
@@ -78,11 +67,11 @@ def extend(
     *,
     cost: float = COST,
     validation: str | os.PathLike[str] | None = None,
-    split: float = teach.SPLIT,
+    split: float = SPLIT,
     seed: int = 0,
     force: bool = False,
-    listener: TeachingListener | None = None,
-    **options: Any,
+    listener: Listener | None = None,
+    **options: Unpack[ClassifierOptions],
 ) -> Extended:
     """Add the classes of a folder to a published network's own and write that to `out`.
 
@@ -99,74 +88,85 @@ def extend(
         WeightsError, EngineError, MissingExtraError: see `Classifier`, `regression.fit`.
         OutputError: the network cannot be written; what was there stays.
     """
-    start = perf_counter()
-    listener = listener or TeachingListener()
-    regression.check_installed()
-    target, card = Path(out), find_network(network)
-    taught_networks.check_target(target, Path(folder), force)
+    start, log = perf_counter(), Log(listener)
+    card = find_network(network)
     if card.taught:
         raise UsageError(
             f"{card.name} was taught: extend {card.taught.backbone} with all new classes at once, "
             "or add pictures of new ones to an extended network (--add)"
         )
-    found = class_folders.read(folder, least=1)
-    apart = None if validation is None else class_folders.read(validation, least=1)
-    notes = class_folders.odd_classes(found, apart)
-    old_classes.check_classes(found.classes, card)
-    before = old_classes.find(old, card)
-    if split == 0:
+    request = TeachingRequest(folder, Path(out), validation, split, seed, log, old, least=1)
+    request.check(force)
+    known = _find_old(request, card, cost)
+    backbone = taught_networks.open_backbone(card, **options)
+    collected, before = old_classes.gather(backbone[0], request, known)
+    head, result = _fit(request, backbone[0], collected, before, cost)
+    result = replace(result, layout=known.layout, seconds=perf_counter() - start)
+    taught_networks.write(request.out, backbone, collected, head, _made(request, result), before)
+    return result
+
+
+def _find_old(request: TeachingRequest, network: Network, cost: float) -> OldPictures:
+    """Return the pictures of old classes, of which there must be enough for the cost."""
+    old_classes.check_classes(request.found.classes, network)
+    found = old_classes.find(request.old, network)
+    if request.split == 0:
         raise UsageError("what is lost is measured on pictures that are held out: give a split")
-    left = class_folders.split([OLD] * len(before.pictures), split, seed)
-    extension_offset.allowed(int(np.count_nonzero(~left)), cost)  # before any work
-    for note in (*notes, *before.notes):
-        listener.warn(note)
-    classifier, file = taught_networks.open_backbone(card, **options)
-    importing = Background(regression.prepare)
-    gathered = old_classes.gather(classifier, found, apart, before, split, seed, listener)
-    importing.result()
-    known, train = gathered.lessons, ~gathered.lessons.held
+    held = class_folders.split([OLD] * len(found.pictures), request.split, request.seed)
+    extension_offset.allowed(int(np.count_nonzero(~held)), cost)
+    for note in found.notes:
+        request.log.warn(note)
+    return found
+
+
+def _fit(
+    request: TeachingRequest,
+    classifier: Classifier,
+    collected: Collected,
+    before: Before,
+    cost: float,
+) -> tuple[NDArray[np.float32], Extended]:
+    """Return the layer that tells the new classes, and what it does."""
+    known, classes = collected.lessons, collected.classes
+    held, train = known.where(known.held), known.where(~known.held)
     head, strength, offset = extension_offset.fit(
-        known.features[train], known.truths[train], len(gathered.classes), gathered.before[train],
-        cost, seed=seed,
-    )  # fmt: skip
-    own = extension_offset.scores(head, known.features[known.held])
-    outcome = extension_offset.measure(own, known.truths[known.held], gathered.before[known.held])
-    kept = _kept(outcome, cost)
-    for note in kept:
-        listener.warn(note)
-    result = Extended(
-        str(target),
-        card.name,
+        train.features, train.truths, len(classes), before[~known.held], cost, seed=request.seed
+    )
+    own = extension_offset.scores(head, held.features)
+    outcome = extension_offset.measure(own, held.truths, before[known.held])
+    for note in _kept(outcome, cost):
+        request.log.warn(note)
+    num_old = int(np.count_nonzero(train.truths == OLD))
+    return head, Extended(
+        str(request.out),
+        classifier.network.name,
         str(classifier.recipe),
-        gathered.classes,
-        int(np.count_nonzero(known.truths[train] != OLD)),
-        int(np.count_nonzero(known.truths[train] == OLD)),
-        before.layout,
+        classes,
+        len(train) - num_old,
+        num_old,
+        None,
         cost,
         strength,
         offset,
         outcome,
-        perf_counter() - start,
-        (*notes, *before.notes, *gathered.warnings, *kept),
-        gathered.failures,
+        0.0,
+        tuple(request.log.warnings),
+        tuple(request.log.failures),
     )
-    made = {
-        "by": "teach --extend",
-        "versions": {name: version(name) for name in ("topfive", "scikit-learn")},
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "source": os.fsdecode(folder),
-        "old": before.folder,
-        "validation": None if validation is None else os.fsdecode(validation),
-        "split": split,
-        "seed": seed,
-        **{name: value for name, value in result.to_dict().items() if name in MADE},
+
+
+def _made(request: TeachingRequest, result: Extended) -> Made:
+    return {
+        **request.made(),
+        "pictures": result.pictures,
+        "old_pictures": result.old_pictures,
+        "layout": result.layout,
+        "cost": result.cost,
+        "strength": result.strength,
+        "offset": result.offset,
+        "outcome": asdict(result.outcome),
+        "seconds": result.seconds,
     }
-    answers = partial(heads.write, gathered.before.array())
-    taught_networks.write(
-        target, classifier, file, gathered.classes, head, gathered.lessons, made,
-        extends=True, more={corrected_network.ANSWERS: (heads.ENDING, answers)},
-    )  # fmt: skip
-    return result
 
 
 def _kept(outcome: Outcome, cost: float) -> tuple[str, ...]:
@@ -180,8 +180,7 @@ def _kept(outcome: Outcome, cost: float) -> tuple[str, ...]:
         return ()
     text = (
         f"of the old pictures that are held out {share_text(lost)} are right no longer, "
-        "more than the "
-        f"{cost:g} % that were asked for"
+        f"more than the {cost:g} % that were asked for"
     )
     if 100 * lost.low > cost:
         raise UsageError(f"{text}; nothing is written. More old pictures may do")

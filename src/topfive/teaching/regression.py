@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive.errors import MissingExtraError, UsageError
+from topfive.engines.run import softmax
+from topfive.errors import UsageError
+from topfive.system import extras
 
 # scikit-learn's C, from strong regularisation to weak. Each fit starts from the one before.
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -48,14 +50,6 @@ class Fit:
     answers: NDArray[np.intp]
 
 
-def check_installed() -> None:
-    """Raise a `MissingExtraError` unless scikit-learn is installed; it is not imported."""
-    from importlib.util import find_spec
-
-    if find_spec("sklearn") is None:
-        raise MissingExtraError("teaching needs scikit-learn: pip install 'topfive[teach]'")
-
-
 def prepare() -> None:
     """Import what `fit` needs, which takes a second: in a thread, while features come."""
     import sklearn.linear_model
@@ -82,7 +76,7 @@ def fit(
         UsageError: there are fewer than two classes, or one without a picture.
         MissingExtraError: scikit-learn is not installed.
     """
-    check_installed()
+    extras.require("teach", "teaching")
     from threadpoolctl import threadpool_limits
 
     counts = np.bincount(truths, minlength=num_classes)
@@ -107,9 +101,7 @@ def probabilities(
     head: NDArray[np.floating[Any]], features: NDArray[np.floating[Any]]
 ) -> NDArray[np.float64]:
     """Return the probabilities (n, classes) that a head gives to features (n, d)."""
-    logits = features.astype(np.float64) @ head[:-1] + head[-1]
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+    return softmax(features.astype(np.float64) @ head[:-1] + head[-1])
 
 
 def _points(

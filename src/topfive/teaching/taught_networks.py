@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive.classification.classifier import Classifier
+from topfive.classification.classifier import Classifier, ClassifierOptions
 from topfive.errors import DamagedWeightsError, UnknownNetworkError, UsageError
 from topfive.networks import heads, labels, lessons, taught_cards, taught_folders, weights
 from topfive.networks.cards import Network
 from topfive.networks.find import find_network
-from topfive.networks.lessons import Lessons
 from topfive.networks.published import find_published
+from topfive.networks.taught_cards import CardFile, Made, TaughtCard
 from topfive.system.files import checksum_of
+from topfive.teaching.collection import Collected
+from topfive.teaching.extension_offset import Before
 
-# A file of a network's folder: its ending, and what writes it.
-Part = tuple[str, Callable[[Path], None]]
 ENDINGS = (".h5", ".keras", ".net")  # of weights; but for the last the content says what it is
 
 
@@ -66,59 +65,59 @@ def backbone(network: Network, file: Path | None = None) -> tuple[Network, Path 
     return base, weights.path(network) if taught.body else None
 
 
-def open_backbone(network: str | Network | None, **options: Any) -> tuple[Classifier, Path | None]:
+def open_backbone(
+    network: str | Network | None, **options: Unpack[ClassifierOptions]
+) -> tuple[Classifier, Path | None]:
     """Return what gives the features to teach on, and the file that a network taught on them
     needs a copy of, or None; `options` are those of `Classifier`.
 
     Raises: what `Classifier` and `backbone` do.
     """
     card = find_network(network)
-    file = options.pop("weights", None)
+    file = options.get("weights")
     base, file = backbone(card, None if file is None else Path(file))
-    classifier = Classifier(base, weights=file, throughput=True, **options)
+    options["weights"] = file
+    classifier = Classifier(base, throughput=True, **options)
     return classifier, weights.path(base) if base.taught else file
 
 
 def write(
-    out: Path, classifier: Classifier, file: Path | None, classes: Sequence[str],
-    head: NDArray[np.float32], pupils: Lessons, made: Mapping[str, Any], *, extends: bool = False,
-    more: Mapping[str, Part] | None = None,
-) -> Network:  # fmt: skip
-    """Write a network to a folder and return its card: the `classes` that a `head` tells by the
-    features of what `opened` returned, what they were taught with, and the record of how it
-    was `made`, plain values. `more` are further files, as `network_folders.write` takes them.
+    out: Path,
+    backbone: tuple[Classifier, Path | None],
+    taught: Collected,
+    head: NDArray[np.float32],
+    made: Made,
+    before: Before | None = None,
+) -> None:
+    """Write a network to a folder: the classes that were taught, which a `head` tells by the
+    features of the backbone, as `open_backbone` returns it. They come after the classes of the
+    backbone if it is told what that said of the pictures `before`.
 
     Raises:
         OutputError: it cannot be written; what was there stays.
     """
-    network = classifier.network
-    files: dict[str, Part] = {
-        **(more or {}),
-        "head": (heads.ENDING, partial(heads.write, head)),
-        lessons.SECTION: (lessons.ENDING, partial(lessons.write, pupils)),
-    }
-    content = {
-        "name": out.absolute().name,
-        "backbone": network.taught.backbone if network.taught else network.name,
-        "classes": list(classes),
-        "extends": extends,
-        "tuned": network.taught is not None,
-        "recipe": taught_folders.recipe_of(classifier.recipe),
-        "parameters": parameters(network, head, extends),
-        "made": dict(made),
-    }
+    classifier, file = backbone
+    network, extends = classifier.network, before is not None
+    card = TaughtCard(
+        name=out.absolute().name,
+        backbone=network.taught.backbone if network.taught else network.name,
+        classes=taught.classes,
+        extends=extends,
+        tuned=network.taught is not None,
+        recipe=classifier.recipe,
+        parameters=parameters(network, head, extends),
+        made=made,
+    )
+    files = {"head": heads.as_part(head), "lessons": lessons.as_part(taught.lessons)}
+    if before is not None:
+        files["old_answers"] = heads.as_part(before.array())
     if file is not None:
-        files["weights"] = (
-            file.suffix if file.suffix in ENDINGS else ENDINGS[0],
-            partial(shutil.copyfile, file),
-        )
+        ending = file.suffix if file.suffix in ENDINGS else ENDINGS[0]
+        files["weights"] = (ending, partial(shutil.copyfile, file))
     else:
-        content["weights"] = {
-            "file": None,
-            "checksum": weights.checksum(network) or checksum_of(weights.path(network)),
-            "size": network.weights.size,
-        }
-    return taught_folders.write(out, content, files)
+        checksum = weights.checksum(network) or checksum_of(weights.path(network))
+        card = replace(card, weights=CardFile(None, checksum, network.weights.size))
+    taught_folders.write(out, card, files)
 
 
 def parameters(network: Network, head: NDArray[np.float32], extends: bool = False) -> int:

@@ -6,28 +6,26 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
+from numpy.typing import NDArray
 
+from topfive.classification.classifier import Classifier, ClassifierOptions
 from topfive.errors import UsageError
 from topfive.networks import lessons
 from topfive.networks.cards import Network
 from topfive.networks.lessons import Lessons
-from topfive.results import Failure
-from topfive.system.processes import Background
-from topfive.system.text import listing
-from topfive.teaching import class_folders, regression, taught_networks
+from topfive.networks.taught_cards import Made
+from topfive.results import Failure, Listener
+from topfive.teaching import regression, taught_networks
 from topfive.teaching.accuracies import Accuracy, measure
-from topfive.teaching.class_folders import odd_classes
-from topfive.teaching.collection import Collected, TeachingListener, chosen, collect, joined
+from topfive.teaching.collection import Collected, Log
+from topfive.teaching.options import SPLIT
 from topfive.teaching.regression import Tried
-
-SPLIT = 0.2
+from topfive.teaching.teaching_request import TeachingRequest
 
 
 @dataclass(frozen=True)
@@ -83,8 +81,8 @@ def teach(
     split: float = SPLIT,
     seed: int = 0,
     force: bool = False,
-    listener: TeachingListener | None = None,
-    **options: Any,
+    listener: Listener | None = None,
+    **options: Unpack[ClassifierOptions],
 ) -> Teaching:
     """Teach a network the classes of a folder and write it to the folder `out`.
 
@@ -100,101 +98,57 @@ def teach(
         OutputError: the network cannot be written; what was there stays.
     """
     start = perf_counter()
-    listener = listener or TeachingListener()
-    regression.check_installed()
-    target = Path(out)
-    taught_networks.check_target(target, Path(folder), force)
-    found = class_folders.read(folder)
-    apart = None if validation is None else class_folders.read(validation, least=1)
-    class_folders.split([], split, seed)  # refuses what it does not take
-    notes = odd_classes(found, apart)
-    for note in notes:
-        listener.warn(note)
-    before = _before(target)
-    classifier, file = taught_networks.open_backbone(network, **options)
-    importing = Background(regression.prepare)
-    collected = [collect(classifier, found, listener)]
-    if apart is None:
-        pupils = collected[0].lessons
-        pupils = replace(pupils, held=class_folders.split(pupils.truths, split, seed))
-    else:
-        collected.append(collect(classifier, apart, listener, counts=False))
-        pupils, more = with_validation(collected[0], collected[1], apart.folder)
-        notes += more
-        for note in more:
-            listener.warn(note)
-    classes, train = collected[0].classes, chosen(pupils, ~pupils.held)
-    if len(classes) < 2:
-        raise UsageError(f"{found.folder}: pictures of {len(classes)} class are left; "
-                         "expected two classes or more")  # fmt: skip
-    importing.result()
-    reading, fitting = sum(one.seconds for one in collected), perf_counter()
-    fit = regression.fit(train.features, train.truths, len(classes), seed=seed)
-    accuracy = measure(classes, pupils, fit)
-    seconds = {"features": reading, "fitting": perf_counter() - fitting}
-    made = {
-        "by": "teach",
-        "versions": {name: version(name) for name in ("topfive", "scikit-learn")},
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "folder": os.fsdecode(folder),
-        "validation": None if validation is None else os.fsdecode(validation),
-        "split": split if validation is None else None,
-        "seed": seed,
-        "pictures": len(train),
-        "held_out": len(pupils) - len(train),
-        "accuracy": asdict(accuracy.all),
-        "strength": fit.strength,
-        "tried": [asdict(one) for one in fit.folds],
-        "seconds": seconds,
+    request = TeachingRequest(folder, Path(out), validation, split, seed, Log(listener))
+    request.check(force)
+    before = _before(request.out)
+    backbone = taught_networks.open_backbone(network, **options)
+    collected = request.collect(backbone[0])
+    head, result = _fit(request, backbone[0], collected)
+    made: Made = {
+        **request.made(),
+        "pictures": result.pictures,
+        "held_out": result.held_out,
+        "accuracy": asdict(result.accuracy.all),
+        "strength": result.strength,
+        "tried": [asdict(one) for one in result.tried],
+        "seconds": dict(result.seconds),
     }
-    taught_networks.write(target, classifier, file, classes, fit.head, pupils, made)
-    told = [text for one in collected for text in one.warnings] + notes
-    return Teaching(
-        str(target),
+    taught_networks.write(request.out, backbone, collected, head, made)
+    differing = None if before is None else changes(before, collected.lessons)
+    seconds = {**result.seconds, "all": perf_counter() - start}
+    return replace(result, seconds=seconds, changes=differing)
+
+
+def _fit(
+    request: TeachingRequest, classifier: Classifier, collected: Collected
+) -> tuple[NDArray[np.float32], Teaching]:
+    """Return the layer that tells the classes of pictures, and how good it is."""
+    classes, known = collected.classes, collected.lessons
+    if len(classes) < 2:
+        raise UsageError(
+            f"{request.found.folder}: pictures of {len(classes)} class are left; "
+            "expected two classes or more"
+        )
+    start, train = perf_counter(), known.where(~known.held)
+    fit = regression.fit(train.features, train.truths, len(classes), seed=request.seed)
+    accuracy = measure(classes, known, fit)
+    return fit.head, Teaching(
+        str(request.out),
         classifier.network.name,
         str(classifier.recipe),
         classes,
         len(train),
-        len(pupils) - len(train),
+        len(known) - len(train),
         accuracy,
         fit.strength,
         fit.folds,
-        sum(one.known for one in collected),
-        sum(one.computed for one in collected),
-        {**seconds, "all": perf_counter() - start},
-        None if before is None else changes(before, pupils),
-        tuple(told),
-        tuple(failure for one in collected for failure in one.failures),
+        collected.known,
+        collected.computed,
+        {"features": collected.seconds, "fitting": perf_counter() - start},
+        None,
+        tuple(request.log.warnings),
+        tuple(request.log.failures),
     )
-
-
-def with_validation(
-    collected: Collected, apart: Collected, folder: str
-) -> tuple[Lessons, list[str]]:
-    """Return the pictures of a folder and those that are held out, from the validation's
-    `folder`, as one; and what is said of those in both, which are held out.
-
-    Raises:
-        UsageError: no picture of a class is left to teach.
-    """
-    places = {name: number for number, name in enumerate(collected.classes)}
-    truths = np.array([places.get(name, lessons.OLD) for name in apart.classes], np.intp)
-    second = replace(
-        apart.lessons,
-        names=tuple(os.path.join(folder, name) for name in apart.lessons.names),  # noqa: PTH118
-        truths=truths[apart.lessons.truths],
-        held=np.ones(len(apart.lessons), np.bool_),
-    )
-    second = chosen(second, second.truths != lessons.OLD)
-    both = set(second.sha256)
-    own = collected.lessons
-    first = chosen(own, np.array([one not in both for one in own.sha256], np.bool_))
-    taught = np.bincount(first.truths, minlength=len(places))
-    if gone := [name for name, number in places.items() if not taught[number]]:
-        raise UsageError(f"all pictures of {listing(gone)} are in {folder}, too: none is left")
-    left = len(own) - len(first)
-    notes = [f"{left:,} pictures are in {folder}, too: they are not taught"] if left else []
-    return joined(first, second), notes
 
 
 def changes(before: Lessons, after: Lessons) -> Changes:

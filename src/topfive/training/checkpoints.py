@@ -27,10 +27,9 @@ FOLDER = ".training"
 STATE, LOCK = "state.npz", "lock"
 PATIENCE = 20.0  # seconds for a process to end that was killed a moment ago
 
-Arrays = Sequence[NDArray[Any]]
-
-
 BODY, HEAD = "body.weights.h5", f"head{heads.ENDING}"  # what is handed over, beside checkpoints
+
+Arrays = Sequence[NDArray[Any]]
 
 
 @dataclass
@@ -53,7 +52,7 @@ class Checkpoint:
     """The files of one training in a folder. `key` is what it depends on: plain values."""
 
     def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
-        self.folder, self.key = folder, _as_read(key)
+        self.folder, self.key = folder, key
 
     def write(self, state: State, model: Arrays, optimizer: Arrays, best: bool) -> None:
         """Keep a training as it is after an epoch, which may be the best so far.
@@ -80,13 +79,10 @@ class Checkpoint:
         if not file.exists():
             return None
         told, arrays = _load(file)
-        differing = [name for name in {**told["key"], **self.key}
-                     if told["key"].get(name) != self.key.get(name)]  # fmt: skip
-        if differing:
+        if differing := ", ".join(_differences(told["key"], self.key)):
             raise UsageError(
                 f"{self.folder.parent} holds a training that was stopped, and is of another kind: "
-                f"{', '.join(_difference(name, told['key'], self.key) for name in differing)}; "
-                "--restart begins anew, the command that began it goes on"
+                f"{differing}; --restart begins anew, the command that began it goes on"
             )
         return State(**told["state"]), arrays["model"], arrays["optimizer"]
 
@@ -102,8 +98,11 @@ class Checkpoint:
         return self.folder / f"best-{epoch:06}.npz"
 
     def _save(self, file: Path, told: Mapping[str, Any], **groups: Arrays) -> None:
-        arrays = {f"{group}-{number:05}": array for group, some in groups.items()
-                  for number, array in enumerate(some)}  # fmt: skip
+        arrays = {
+            f"{group}-{number:05}": array
+            for group, some in groups.items()
+            for number, array in enumerate(some)
+        }
         text = np.frombuffer(json.dumps(told).encode(), np.uint8)
         with replacing(file) as part, part.open("wb") as stream:
             np.savez(stream, told=text, **arrays)  # type: ignore[arg-type]
@@ -161,12 +160,11 @@ def _load(file: Path) -> tuple[dict[str, Any], dict[str, list[NDArray[Any]]]]:
     return told, arrays
 
 
-def _difference(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    values = [json.dumps(one.get(name)) for one in (before, now)]
-    shown = name.replace("_", " ")
-    return f"{shown} ({values[0]} then, {values[1]} now)" if max(map(len, values)) < 40 else shown
-
-
-def _as_read(values: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(json.dumps(values))
-    return found
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what two keys differ in, with the values where these are short."""
+    for name in {**before, **now}:
+        values = [json.dumps(one.get(name)) for one in (before, now)]
+        if values[0] != values[1]:
+            short = max(map(len, values)) < 40
+            told = f" ({values[0]} then, {values[1]} now)" if short else ""
+            yield name.replace("_", " ") + told

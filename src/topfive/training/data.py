@@ -7,7 +7,6 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +20,23 @@ from topfive.sources.source import Source
 from topfive.system.text import listing, printable
 from topfive.teaching import class_folders
 from topfive.teaching.class_folders import FEW, UNEVEN
+from topfive.training.messages import Folders
 
 MEMORY = 2 << 30  # bytes of squares that are kept; for a moment twice that
 
 Prepare = Callable[[Source], Prepared]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How a source becomes a square of `size` pixels."""
+
+    size: int
+    recipe: Recipe
+    max_pixels: int
+
+    def __call__(self, source: Source) -> Prepared:
+        return preparation.prepare(source, self.size, self.recipe, self.max_pixels)
 
 
 @dataclass(frozen=True)
@@ -91,17 +103,16 @@ class Data:
 
     def digest(self) -> str:
         """Return what names the contents of the pictures, their classes and their parts."""
-        facts = [(self.classes, *zip(part.hashes, part.truths.tolist(), strict=True))
-                 for part in (self.learned, self.held_out)]  # fmt: skip
+        parts = self.learned, self.held_out
+        facts = [
+            (self.classes, *zip(one.hashes, one.truths.tolist(), strict=True)) for one in parts
+        ]
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
-def read(
-    folder: str, validation: str | None, share: float, seed: int, *, size: int, recipe: Recipe,
-    max_pixels: int, warn: Callable[[str], None],
-) -> Data:  # fmt: skip
-    """Return the pictures of a folder with a folder a class, of which a `share` is held out, or
-    of `validation`, another such folder.
+def read(folders: Folders, seed: int, prepare: Preparation, warn: Callable[[str], None]) -> Data:
+    """Return the pictures of a folder with a folder a class, and which are held out: those of
+    another such folder, the validation, or a share of each class.
 
     Pictures that cannot be read, that occur in two classes, again in one, or among those held
     out are left out, and `warn` hears of them.
@@ -110,9 +121,8 @@ def read(
         UsageError: there are no classes, a class has no pictures to learn from, or none is held
             out.
     """
-    prepare = partial(_prepare, size=size, recipe=recipe, max_pixels=max_pixels)
-    known = class_folders.read(folder)
-    held = class_folders.read(validation, least=1) if validation else None
+    known = class_folders.read(folders.pictures)
+    held = class_folders.read(folders.validation, least=1) if folders.validation else None
     for text in class_folders.odd_classes(known, held):
         warn(text)
     if known.empty:
@@ -123,20 +133,15 @@ def read(
     if held:
         places = [known.classes.index(name) for name in held.classes]
         listed += [(source, places[truth]) for source, truth in held.pictures]
-    fits = len(listed) * size * size * 3 <= MEMORY
-    own = np.arange(len(listed)) < len(known.pictures)
-    hashes, squares = _read(listed, prepare, size if fits else None, warn)
-    truths = np.array([truth for _, truth in listed], np.intp)
-    usable = _usable([source.name for source, _ in listed], truths, hashes, own, warn)
-    out = ~own if held else np.zeros(len(listed), np.bool_)
+    every = _read(listed, prepare, warn)
+    own = np.arange(len(every)) < len(known.pictures)
+    usable = _usable(every, own, warn)
+    out = ~own
     if not held:
-        out[usable] = class_folders.split(truths[usable], share, seed)
-
-    sources, known_hashes = (source for source, _ in listed), (one or "" for one in hashes)
-    every = Pictures(tuple(sources), truths, tuple(known_hashes), squares, prepare)
+        out[usable] = class_folders.split(every.truths[usable], folders.split, seed)
     learned, apart = (every.some(np.flatnonzero(usable & part)) for part in (~out, out))
-    unreadable = hashes.count(None)
-    copies = len(listed) - int(usable.sum()) - unreadable
+    unreadable = every.hashes.count("")
+    copies = len(every) - int(usable.sum()) - unreadable
     data = Data(known.classes, learned, apart, unreadable, copies)
     _check(data, warn)
     return data
@@ -157,44 +162,41 @@ def prepared(sources: Iterable[Source], prepare: Prepare) -> Iterator[Prepared]:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _prepare(source: Source, size: int, recipe: Recipe, max_pixels: int) -> Prepared:
-    return preparation.prepare(source, size, recipe, max_pixels)
-
-
 def _read(
-    listed: Sequence[tuple[Source, int]], prepare: Prepare, size: int | None,
-    warn: Callable[[str], None],
-) -> tuple[list[str | None], NDArray[np.uint8] | None]:  # fmt: skip
-    """Return the hash of each picture, None of those that cannot be read, and their squares if
-    a size is given."""
-    squares = None if size is None else np.empty((len(listed), size, size, 3), np.uint8)
-    hashes: list[str | None] = []
-    for place, found in enumerate(prepared((source for source, _ in listed), prepare)):
-        square = found.square if isinstance(found.square, np.ndarray) else None
-        hashes.append(None if square is None else found.sha256)
-        if square is None:
-            warn(f"{found.source.name} is left out: {found.square}")
+    listed: Sequence[tuple[Source, int]], prepare: Preparation, warn: Callable[[str], None]
+) -> Pictures:
+    """Return all pictures with their classes; those that cannot be read have an empty hash."""
+    sources, truths = zip(*listed, strict=True)
+    size = prepare.size
+    fits = len(sources) * size * size * 3 <= MEMORY
+    squares = np.zeros((len(sources), size, size, 3), np.uint8) if fits else None
+    hashes: list[str] = []
+    for place, found in enumerate(prepared(sources, prepare)):
+        square = found.square
+        if not isinstance(square, np.ndarray):
+            warn(f"{found.source.name} is left out: {square}")
         elif squares is not None:
             squares[place] = square
-    return hashes, squares
+        hashes.append(found.sha256 or "" if isinstance(square, np.ndarray) else "")
+    return Pictures(sources, np.array(truths, np.intp), tuple(hashes), squares, prepare)
 
 
 def _usable(
-    names: Sequence[str], truths: NDArray[np.intp], hashes: Sequence[str | None],
-    own: NDArray[np.bool_], warn: Callable[[str], None],
-) -> NDArray[np.bool_]:  # fmt: skip
+    pictures: Pictures, own: NDArray[np.bool_], warn: Callable[[str], None]
+) -> NDArray[np.bool_]:
     """Return which pictures are used: those that can be read, of equal ones in several classes
     none, of other equal ones the first, and one that is held out rather than one of the `own`."""
+    names = [source.name for source in pictures.sources]
     places: dict[str, list[int]] = defaultdict(list)
-    for place, sha256 in enumerate(hashes):
-        if sha256 is not None:
+    for place, sha256 in enumerate(pictures.hashes):
+        if sha256:
             places[sha256].append(place)
     usable = np.zeros(len(names), np.bool_)
     across: list[str] = []
     copies: list[str] = []
     apart: list[str] = []
     for same in places.values():
-        if len({truths[place] for place in same}) > 1:
+        if len({*pictures.truths[same]}) > 1:
             across.append(" = ".join(names[place] for place in same))
             continue
         first = next((place for place in same if not own[place]), same[0])
@@ -202,13 +204,13 @@ def _usable(
         for place in same:
             if place != first:
                 (apart if own[place] and not own[first] else copies).append(names[place])
-    for what, some in (
-        ("in several classes at once, left out: {}", across),
-        ("{:,} copies of other pictures, left out: {}", copies),
-        ("{:,} pictures that are held out, too, are not learned from: {}", apart),
+    for some, text in (
+        (across, "in several classes at once, left out"),
+        (copies, f"{len(copies):,} copies of other pictures, left out"),
+        (apart, f"{len(apart):,} pictures that are held out, too, are not learned from"),
     ):
         if some:
-            warn(what.replace("{:,}", f"{len(some):,}").replace("{}", listing(some)))
+            warn(f"{text}: {listing(some)}")
     return usable
 
 

@@ -7,9 +7,8 @@ that was stopped at any moment goes on to what it would have become.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +17,14 @@ from topfive.errors import EngineError
 from topfive.training import model as training_model
 from topfive.training.checkpoints import Arrays, Checkpoint, State
 from topfive.training.data import Data, Pictures
+from topfive.training.messages import Computing, HistoryRow, Plan, PlannedPhase
 from topfive.training.options import Options, Phase
 
 MEASURED = 2048  # pictures that the features' mean and deviation are of
 STEP = 0.2  # seconds between two steps that are told
 ORDER = 1 << 20  # beside an epoch's number: what shuffles
 
-
-class Tell(Protocol):
-    """Told of an event, with values that are plain."""
-
-    def __call__(self, event: str, **values: Any) -> None: ...
+Tell = Callable[..., None]  # is given the name of an event, and its plain values
 
 
 class Training:
@@ -59,17 +55,17 @@ class Training:
         _assign(self.model.variables, variables)
         _assign(self.model.optimizer.variables, moments)
 
-    def plan(self) -> dict[str, Any]:
-        """Return what will be done, plain values."""
+    def plan(self, computing: Computing) -> Plan:
+        """Return what will be done."""
         return {
+            **computing,
             "classes": list(self.data.classes),
             "pictures": len(self.data.learned),
             "held_out": len(self.data.held_out),
-            "phases": [{"phase": one.name, "epochs": one.epochs, "trainable": self._trainable(one)}
-                       for one in self.phases],
+            "phases": [*map(self._planned, self.phases)],
             "steps": self.steps,
             "resumed_from": len(self.state.history),
-        }  # fmt: skip
+        }
 
     def run(self) -> None:
         """Learn until the last phase ends, and set the model to its best epoch."""
@@ -94,11 +90,11 @@ class Training:
     def _learn(self, phase: Phase) -> None:
         training_model.set_learning(self.model, phase.unfreeze, self.options.from_scratch)
 
-    def _trainable(self, phase: Phase) -> int:
+    def _planned(self, phase: Phase) -> PlannedPhase:
         self._learn(phase)
         count = sum(np.prod(one.shape) for one in self.model.trainable_variables)
         self._learn(self.phases[self.state.phase])
-        return int(count)
+        return {"phase": phase.name, "epochs": phase.epochs, "trainable": int(count)}
 
     def _next(self) -> None:
         """End a phase; the next one begins with the best weights so far."""
@@ -112,14 +108,15 @@ class Training:
     def _epoch(self, phase: Phase) -> None:
         start, state = perf_counter(), self.state
         number = len(state.history) + 1
-        heard = _Steps(number, self.steps, self.tell)
-        seed = partial(training_model.seed_epoch, self.model, self.options.seed, number)
         learned = self.model.fit(
-            self._batches(number), steps_per_epoch=self.steps, verbose=0, shuffle=False,
-            callbacks=[heard.callback(seed)],
-        ).history  # fmt: skip
+            self._batches(number),
+            steps_per_epoch=self.steps,
+            verbose=0,
+            shuffle=False,
+            callbacks=[self._callback(number)],
+        ).history
         loss, accuracy = score(self.answers(self.data.held_out), self.data.held_out.truths)
-        row: dict[str, Any] = {
+        row: HistoryRow = {
             "epoch": number,
             "phase": phase.name,
             "loss": float(learned["loss"][0]),
@@ -142,6 +139,24 @@ class Training:
         state.seconds += row["seconds"]
         self._keep(best)
         self.tell("epoch", row=row, best=state.best_epoch)
+
+    def _callback(self, epoch: int) -> Any:
+        """Return what seeds an epoch and tells of its steps, now and then."""
+        import keras
+
+        told = perf_counter()
+
+        def tell(step: int, logs: Any) -> None:
+            nonlocal told
+            if step + 1 == self.steps or perf_counter() - told >= STEP:
+                told, loss = perf_counter(), float(logs["loss"])
+                self.tell("step", epoch=epoch, step=step + 1, steps=self.steps, loss=loss)
+
+        def seed(_: Any) -> None:
+            training_model.seed_epoch(self.model, self.options.seed, epoch)
+
+        # Not before `fit`, which tries a new model on PyTorch with numbers from the same source.
+        return keras.callbacks.LambdaCallback(on_train_begin=seed, on_train_batch_end=tell)
 
     def _keep(self, best: bool) -> None:
         model, optimizer = self.model.variables, self.model.optimizer.variables
@@ -181,28 +196,6 @@ class Training:
         return self.answers(pictures.some(some), model)
 
 
-class _Steps:
-    """Tells of an epoch's steps, now and then."""
-
-    def __init__(self, epoch: int, steps: int, tell: Tell) -> None:
-        self.epoch, self.steps, self.tell, self.told = epoch, steps, tell, perf_counter()
-
-    def callback(self, seed: Callable[[], None]) -> Any:
-        """Return a callback that seeds an epoch, and hears of its steps."""
-        import keras
-
-        # Not before `fit`, which tries a new model on PyTorch with numbers from the same source.
-        return keras.callbacks.LambdaCallback(
-            on_train_begin=lambda _: seed(), on_train_batch_end=self._step
-        )
-
-    def _step(self, step: int, logs: Any) -> None:
-        if step + 1 == self.steps or perf_counter() - self.told >= STEP:
-            self.told = perf_counter()
-            loss = float(logs["loss"])
-            self.tell("step", epoch=self.epoch, step=step + 1, steps=self.steps, loss=loss)
-
-
 def score(logits: NDArray[np.float32], truths: NDArray[np.intp]) -> tuple[float, float]:
     """Return the mean cross-entropy and the accuracy of (n, classes) logits."""
     from scipy.special import log_softmax
@@ -211,7 +204,7 @@ def score(logits: NDArray[np.float32], truths: NDArray[np.intp]) -> tuple[float,
     return float(-known.mean()), float((logits.argmax(axis=1) == truths).mean())
 
 
-def _better(row: dict[str, Any], other: dict[str, Any]) -> bool:
+def _better(row: HistoryRow, other: HistoryRow) -> bool:
     """Whether an epoch is better: more of what is held out is right, or as much and surer."""
     first, second = ((one["val_accuracy"], -one["val_loss"]) for one in (row, other))
     return bool(first > second)

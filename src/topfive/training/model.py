@@ -52,10 +52,8 @@ def build(
         x = keras.layers.BatchNormalization(
             center=False, scale=False, epsilon=0.0, name=_FEATURES, **plain
         )(x)
-        first = "zeros" if weights else _initializer(options, 0)
-        x = keras.layers.Dense(num_classes, kernel_initializer=first, dtype="float32", name=_HEAD)(
-            x
-        )
+        first = {"kernel_initializer": "zeros" if weights else _initializer(options, 0)}
+        x = keras.layers.Dense(num_classes, dtype="float32", name=_HEAD, **first)(x)
         return keras.Model(inputs, x, name=network.name)
     finally:
         keras.config.set_dtype_policy(known)
@@ -166,9 +164,8 @@ def set_learning(model: Any, learning: int | str, from_scratch: bool = False) ->
     first = 0 if learning == ALL else max(0, len(parts) - int(learning))
     for number, part in enumerate(parts):
         for layer in part:
-            layer.trainable = number >= first
-            if isinstance(layer, keras.layers.BatchNormalization) and not from_scratch:
-                layer.trainable = False
+            stays = isinstance(layer, keras.layers.BatchNormalization) and not from_scratch
+            layer.trainable = number >= first and not stays
 
 
 def compile_model(model: Any, options: Options, phase: str, steps: int) -> None:

@@ -13,12 +13,19 @@ OPTIMIZERS = ("adamw", "sgd")
 INITIALIZERS = ("he", "glorot")
 MIXED = ("auto", "on", "off")
 ALL = "all"
+SPLIT = 0.2  # of the pictures are held out
+PATIENCE = 5  # epochs
 HEAD_FACTOR = 10  # by how much a head learns faster than the blocks under it
 
 EPOCHS, HEAD_EPOCHS, SCRATCH_EPOCHS = 10, 10, 90
 LEARNING_RATES = {"adamw": 1e-4, "sgd": 1e-3}
 SCRATCH_RATES = {"adamw": 1e-3, "sgd": 0.05}
 WEIGHT_DECAYS = {"adamw": 0.01, "sgd": 1e-4}
+RANGES = {
+    "epochs": (0, math.inf), "head_epochs": (0, math.inf), "patience": (1, math.inf),
+    "batch": (1, 65_536), "seed": (0, 2**31 - 1), "weight_decay": (0, 1),
+    "label_smoothing": (0, 0.99), "warmup": (0, 1), "augment": (0, 5),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ class Options:
             "head_epochs": 0 if scratch else HEAD_EPOCHS,
             "learning_rate": rates[self.optimizer],
             "weight_decay": WEIGHT_DECAYS[self.optimizer],
-            "patience": SCRATCH_EPOCHS if scratch else 5,
+            "patience": SCRATCH_EPOCHS if scratch else PATIENCE,
         }
         given = {name: value for name, value in asdict(self).items() if value is not None}
         found = Options(**{**known, **given})
@@ -85,14 +92,12 @@ class Options:
 
     def check(self) -> None:
         """Raise a `UsageError` if one of them, all filled in, cannot be."""
-        for name, low, high in (
-            ("epochs", 0, math.inf), ("head_epochs", 0, math.inf), ("batch", 1, 65_536),
-            ("patience", 1, math.inf), ("seed", 0, 2**31 - 1), ("weight_decay", 0, 1),
-            ("label_smoothing", 0, 0.99), ("warmup", 0, 1), ("augment", 0, 5),
-        ):  # fmt: skip
+        for name, (low, high) in RANGES.items():
             value = getattr(self, name)
             if not low <= value <= high or not math.isfinite(value):
-                raise UsageError(f"{_words(name)} is {low:g} to {high:g}; received {value:g}")
+                raise UsageError(
+                    f"{name.replace('_', ' ')} is {low:g} to {high:g}; received {value:g}"
+                )
         if not 0 < (self.learning_rate or 0) < math.inf:
             raise UsageError(f"a learning rate is over 0; received {self.learning_rate:g}")
         if (isinstance(self.unfreeze, str) and self.unfreeze != ALL) or (
@@ -115,7 +120,3 @@ class Options:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return asdict(self)
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")

@@ -11,20 +11,22 @@ import json
 import os
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from topfive.engines import keras_engine
 from topfive.errors import DamagedWeightsError, UsageError
 from topfive.networks import find, heads
-from topfive.networks.cards import Recipe
 from topfive.system import files
 from topfive.system.processes import serve
 from topfive.training import checkpoints
 from topfive.training import data as training_data
 from topfive.training import model as training_model
 from topfive.training.checkpoints import BODY, HEAD, Checkpoint
+from topfive.training.data import Preparation
 from topfive.training.loop import Training
+from topfive.training.messages import Computing, TrainingRequest, TrainingResult
 from topfive.training.options import Options
 
 
@@ -33,30 +35,74 @@ def tell(event: str, **values: Any) -> None:
     print(json.dumps({"event": event, **values}), flush=True)
 
 
-def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Do what `tuning` asks for."""
+def answer(values: dict[str, Any]) -> dict[str, Any]:
+    """Do the training that `tune` asks for."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    folder = Path(request["checkpoints"])
-    with checkpoints.locked(folder):
-        return _train(request, folder)
+    request = TrainingRequest.from_dict(values)
+    with checkpoints.locked(request.folders.work):
+        return asdict(_train(request))
 
 
-def _train(request: dict[str, Any], folder: Path) -> dict[str, Any]:
-    options, backend = Options(**request["options"]), request["backend"]
-    network = find.find_network(request["network"])
-    weights = request["weights"] and Path(request["weights"])
-    window = request["recipe"]["window"]
-    recipe = Recipe(**{**request["recipe"], "window": window and tuple(window)})
+def _train(request: TrainingRequest) -> TrainingResult:
+    options, work = request.options, request.folders.work
+    network = find.find_network(request.network)
+    prepare = Preparation(network.size, request.recipe, request.max_pixels)
     data = training_data.read(
-        request["folder"], request["validation"], request["split"], options.seed,
-        size=network.size, recipe=recipe, max_pixels=request["max_pixels"],
-        warn=lambda text: tell("warn", text=text),
-    )  # fmt: skip
+        request.folders, options.seed, prepare, lambda text: tell("warn", text=text)
+    )
+    computing = _start(options, request.backend)
+    file, checksum = request.weights or (None, "")
+    if file and not files.matches(Path(file), checksum):
+        raise DamagedWeightsError(f"{file} is not what it was: expected {checksum}")
+    mixed = computing["mixed_precision"]
+    weights = Path(file) if file else None
+    model = training_model.build(network, weights, len(data.classes), options, mixed)
+    key = {
+        "network": request.network,
+        "weights": checksum or None,
+        "backend": request.backend,
+        **options.to_dict(),
+        "mixed_precision": mixed,
+        "recipe": str(request.recipe),
+        "classes": list(data.classes),
+        "held_out": len(data.held_out),
+        "learned_from": len(data.learned),
+        "pictures": data.digest(),
+    }
+    if request.restart:
+        checkpoints.clear(work)
+    training = Training(model, data, options, Checkpoint(work, key), tell)
+    training.resume()
+    plan = training.plan(computing)
+    tell("begin", plan=plan)
+    for row in training.state.history:
+        tell("epoch", row=row, best=training.state.best_epoch)
+    training.run()
+    head, body = training_model.head_of(model), training_model.body_of(model)
+    body.save_weights(str(work / BODY))
+    heads.write(head, work / HEAD)
+    return TrainingResult(
+        plan=plan,
+        unreadable=data.unreadable,
+        copies=data.copies,
+        held_out=[source.name for source in data.held_out.sources],
+        truths=data.held_out.truths.tolist(),
+        answers=training.answers(data.held_out).argmax(axis=1).tolist(),
+        history=training.state.history,
+        best_epoch=training.state.best_epoch,
+        seconds=training.state.seconds,
+        parameters=int(body.count_params()) + head.size,
+    )
+
+
+def _start(options: Options, backend: str) -> Computing:
+    """Start Keras, on all devices where the backend can use them; return what it computes on.
+
+    Raises:
+        UsageError: a batch cannot be divided among the devices.
+    """
     keras_engine.start_keras(backend)
     found = devices(backend)
-    mixed = options.mixed_precision == "on" or (
-        options.mixed_precision == "auto" and not found[0].startswith("CPU")
-    )
     if backend == "jax" and len(found) > 1:
         import keras
 
@@ -65,40 +111,9 @@ def _train(request: dict[str, Any], folder: Path) -> dict[str, Any]:
             raise UsageError(
                 f"a batch of {options.batch} cannot be divided among {len(found)} devices"
             )
-    if weights and not files.matches(weights, request["checksum"]):
-        raise DamagedWeightsError(f"{weights} is not what it was: expected {request['checksum']}")
-    model = training_model.build(network, weights, len(data.classes), options, mixed)
-    key = {
-        "network": request["network"], "weights": request["checksum"], "backend": backend,
-        **options.to_dict(), "mixed_precision": mixed, "recipe": str(recipe),
-        "classes": list(data.classes), "held_out": len(data.held_out),
-        "learned_from": len(data.learned), "pictures": data.digest(),
-    }  # fmt: skip
-    if request["restart"]:
-        checkpoints.clear(folder)
-    training = Training(model, data, options, Checkpoint(folder, key), tell)
-    training.resume()
-    computing = {"backend": backend, "devices": found, "mixed_precision": mixed}
-    tell("begin", plan={**training.plan(), **computing})
-    for row in training.state.history:
-        tell("epoch", row=row, best=training.state.best_epoch)
-    training.run()
-    head, body = training_model.head_of(model), training_model.body_of(model)
-    body.save_weights(str(folder / BODY))
-    heads.write(head, folder / HEAD)
-    return {
-        **training.plan(),
-        **computing,
-        "unreadable": data.unreadable,
-        "copies": data.copies,
-        "held_out": [source.name for source in data.held_out.sources],
-        "truths": data.held_out.truths.tolist(),
-        "answers": training.answers(data.held_out).argmax(axis=1).tolist(),
-        "history": training.state.history,
-        "best_epoch": training.state.best_epoch,
-        "seconds": training.state.seconds,
-        "parameters": int(body.count_params()) + head.size,
-    }
+    mixed = options.mixed_precision
+    half = mixed == "on" or (mixed == "auto" and not found[0].startswith("CPU"))
+    return {"backend": backend, "devices": found, "mixed_precision": half}
 
 
 def devices(backend: str) -> list[str]:

@@ -2,50 +2,47 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from topfive.engines.keras_engine import BACKENDS
-from topfive.errors import EngineError, MissingExtraError, UsageError
+from topfive.errors import EngineError, UsageError
 from topfive.evaluation import metrics
 from topfive.evaluation.metrics import Confusion, Measure
 from topfive.networks import taught_folders
 from topfive.networks import weights as weight_files
-from topfive.networks.cards import Network, check_choice, choose_recipe
+from topfive.networks.cards import KERAS_BACKENDS, Network, check_choice, choose_recipe
 from topfive.networks.find import find_network
-from topfive.networks.taught_folders import CARD
+from topfive.networks.taught_cards import CARD
 from topfive.sources.source import MAX_PIXELS
+from topfive.system import extras
 from topfive.system.files import checksum_of
 from topfive.system.processes import ChildError, listen
 from topfive.teaching import class_folders, taught_networks
-from topfive.training import checkpoints, curves, tuned_networks
-from topfive.training.options import Options
+from topfive.training import tuned_networks
+from topfive.training.curves import Curves
+from topfive.training.messages import Folders, HistoryRow, Plan, TrainingRequest, TrainingResult
+from topfive.training.options import SPLIT, Options
 
-Row = dict[str, Any]
+AnyPath = str | os.PathLike[str]
 
 
 class TrainingListener:
     """Hears how a training goes; what is of interest is overridden."""
 
-    def begin(self, plan: Mapping[str, Any]) -> None:
-        """Hear what will be done: `classes`, `pictures` and `held_out` (counts), `phases` (each
-        a `phase` with its `epochs` and `trainable` parameters), `steps` of an epoch, `backend`,
-        `devices`, `mixed_precision`, `resumed_from`: the epochs that are done."""
+    def begin(self, plan: Plan) -> None:
+        """Hear what will be done."""
 
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
         """Hear that so many of an epoch's steps are done, now and then; `loss` is the mean so
         far."""
 
-    def epoch(self, row: Mapping[str, float | int | str]) -> None:
-        """Hear the row of an epoch, those of an earlier session first: `epoch` from 1, `phase`
-        (`head`, `blocks`, `all`), `loss`, `accuracy`, `val_loss`, `val_accuracy`,
-        `learning_rate` at its end, `seconds`."""
+    def epoch(self, row: HistoryRow) -> None:
+        """Hear what an epoch gave, those of an earlier session first."""
 
     def warn(self, text: str) -> None:
         """Hear what is the matter with a picture or a class."""
@@ -70,7 +67,7 @@ class Tuned:
     best_epoch: int
     accuracy: Measure
     confusions: tuple[Confusion, ...]
-    history: tuple[Row, ...]
+    history: tuple[HistoryRow, ...]
     options: Options
     backend: str
     seconds: float
@@ -83,15 +80,15 @@ class Tuned:
 
 
 def tune(
-    folder: str | os.PathLike[str],
-    out: str | os.PathLike[str],
+    folder: AnyPath,
+    out: AnyPath,
     network: str | Network | None = None,
     *,
     backend: str = "tensorflow",
     options: Options = Options(),  # noqa: B008, frozen
-    validation: str | os.PathLike[str] | None = None,
-    split: float = 0.2,
-    weights: str | os.PathLike[str] | None = None,
+    validation: AnyPath | None = None,
+    split: float = SPLIT,
+    weights: AnyPath | None = None,
     recipe: str = "default",
     fit: str | None = None,
     filter: str | None = None,
@@ -102,8 +99,7 @@ def tune(
     restart: bool = False,
     listener: TrainingListener | None = None,
 ) -> Tuned:
-    """Fine-tune a network for the classes of a folder, or train it from scratch, and write it to
-    the folder `out`, with its curves; see `curves.write`.
+    """Fine-tune a network, or train one from scratch, and write it to `out` with its `Curves`.
 
     `folder` holds a folder of pictures for each class; see `class_folders.read`. `validation` is
     a folder like it whose pictures are held out, else that is the share `split` (0 to 1) of
@@ -121,88 +117,93 @@ def tune(
         MissingExtraError: the backend, or what draws the curves, is not installed.
         OutputError: the network cannot be written; what was there stays.
     """
-    check_choice("backend", backend, BACKENDS)
-    if importlib.util.find_spec(backend) is None:
-        raise MissingExtraError(
-            f"the {backend} backend needs an extra: pip install 'topfive[{backend}]'"
-        )
-    curves.check()
-    options, listener = options.resolved(), listener or TrainingListener()
-    card = find_network(network)
+    check_choice("backend", backend, KERAS_BACKENDS)
+    extras.require(backend, f"training on {backend}")
+    progress = _Progress(Path(out), listener or TrainingListener())
+    options, card = options.resolved(), find_network(network)
     chosen = choose_recipe(card, recipe, fit, filter, window)
-    target, work = Path(out), Path(out) / checkpoints.FOLDER
-    if not work.is_dir() or (target / CARD).exists():
-        taught_networks.check_target(target, Path(folder), force)
-    class_folders.read(folder)
-    if validation is None and not 0 < split < 1:
-        raise UsageError(f"a share from 0 to 1 is held out, or a validation; received {split:g}")
-    taught_folders.check_weights(card, weights)
-    file = None if options.from_scratch else _weights(card, weights, offline)
-    remarks: list[str] = []
-    history: list[Row] = []
-    done = 0
-
-    def hear(event: dict[str, Any]) -> None:
-        nonlocal done
-        if event["event"] == "begin":
-            done = event["plan"]["resumed_from"]
-            listener.begin(event["plan"])
-        elif event["event"] == "step":
-            listener.step(event["epoch"], event["step"], event["steps"], event["loss"])
-        elif event["event"] == "epoch":
-            history.append(event["row"])
-            if len(history) >= done:
-                curves.write(target, history, event["best"])
-            listener.epoch(event["row"])
-        else:
-            remarks.append(event["text"])
-            listener.warn(event["text"])
-
-    request = {
-        "folder": os.fspath(folder),
-        "validation": None if validation is None else os.fspath(validation),
-        "split": split,
-        "network": card.reference,
-        "weights": None if file is None else str(file),
-        "checksum": None if file is None else checksum_of(file),
-        "recipe": asdict(chosen),
-        "max_pixels": max_pixels,
-        "backend": backend,
-        "options": options.to_dict(),
-        "checkpoints": str(work),
-        "restart": restart,
-    }
-    try:
-        found = listen("topfive.training.train_process", request, hear)
-    except ChildError as error:
-        raise EngineError(f"{card.title} cannot be trained on {backend}: {error}") from error
-    with checkpoints.locked(work):
-        content = tuned_networks.content(
-            card, target, chosen, options, found, folder, validation, split
-        )
-        measured = tuned_networks.proved(content, work, found, max_pixels)
-        content["made"]["accuracy"] = asdict(measured)
-        taught_folders.write(target, content, tuned_networks.files(work))
-        checkpoints.remove(work)
-    truths, answers = (np.array(found[name]) for name in ("truths", "answers"))
-    return Tuned(
-        find_network(str(target)),
-        content["backbone"],
-        tuple(found["classes"]),
-        found["pictures"],
-        len(truths),
-        found["unreadable"],
-        found["copies"],
-        found["best_epoch"],
-        measured,
-        metrics.confusions(truths, answers),
-        tuple(found["history"]),
-        options,
-        backend,
-        found["seconds"],
-        tuple(remarks),
+    folders = _checked_folders(folder, out, validation, split, force)
+    file = _weights(card, weights, options, offline)
+    request = TrainingRequest(
+        folders, card.reference, file, chosen, options, backend, max_pixels, restart
     )
+    return _train(card, request, progress)
 
 
-def _weights(card: Network, file: str | os.PathLike[str] | None, offline: bool) -> Path:
-    return weight_files.checked(card, offline) if file is None else Path(file)
+def _checked_folders(
+    pictures: AnyPath, out: AnyPath, validation: AnyPath | None, split: float, force: bool
+) -> Folders:
+    held = None if validation is None else os.fspath(validation)
+    folders = Folders(os.fspath(pictures), os.fspath(out), held, split)
+    if not folders.work.is_dir() or (Path(out) / CARD).exists():
+        taught_networks.check_target(Path(out), Path(pictures), force)
+    class_folders.read(folders.pictures)
+    if held is None and not 0 < split < 1:
+        raise UsageError(f"a share from 0 to 1 is held out, or a validation; received {split:g}")
+    return folders
+
+
+def _weights(
+    card: Network, file: AnyPath | None, options: Options, offline: bool
+) -> tuple[str, str] | None:
+    """Return the file to begin with and its hash."""
+    taught_folders.check_weights(card, file)
+    if options.from_scratch:
+        return None
+    found = weight_files.checked(card, offline) if file is None else Path(file)
+    return str(found), checksum_of(found)
+
+
+class _Progress:
+    """Hears what the process that trains tells, and keeps the curves up to date."""
+
+    def __init__(self, out: Path, listener: TrainingListener) -> None:
+        self.curves, self.listener = Curves(out), listener
+        self.history: list[HistoryRow] = []
+        self.resumed_from = 0
+        self.remarks: list[str] = []
+
+    def hear(self, told: dict[str, Any]) -> None:
+        """Hear an event: what a `TrainingListener` does, and the `best` epoch so far."""
+        match told:
+            case {"event": "begin", "plan": plan}:
+                self.resumed_from = plan["resumed_from"]
+                self.listener.begin(plan)
+            case {"event": "step", "epoch": epoch, "step": step, "steps": steps, "loss": loss}:
+                self.listener.step(epoch, step, steps, loss)
+            case {"event": "epoch", "row": row, "best": best}:
+                self.history.append(row)
+                if len(self.history) >= self.resumed_from:
+                    self.curves.write(self.history, best)
+                self.listener.epoch(row)
+            case {"event": "warn", "text": text}:
+                self.remarks.append(text)
+                self.listener.warn(text)
+
+
+def _train(network: Network, request: TrainingRequest, progress: _Progress) -> Tuned:
+    try:
+        with closing(progress.curves):
+            answer = listen("topfive.training.train_process", request.to_dict(), progress.hear)
+    except ChildError as error:
+        backend = request.backend
+        raise EngineError(f"{network.title} cannot be trained on {backend}: {error}") from error
+    found = TrainingResult(**answer)
+    trained, accuracy = tuned_networks.write(network, request, found)
+    return Tuned(
+        network=trained,
+        backbone=tuned_networks.backbone_of(network),
+        classes=tuple(found.plan["classes"]),
+        num_pictures=found.plan["pictures"],
+        num_held_out=len(found.truths),
+        unreadable=found.unreadable,
+        copies=found.copies,
+        best_epoch=found.best_epoch,
+        accuracy=accuracy,
+        confusions=metrics.confusions(np.array(found.truths), np.array(found.answers)),
+        history=tuple(found.history),
+        options=request.options,
+        backend=request.backend,
+        seconds=found.seconds,
+        remarks=tuple(progress.remarks),
+    )
