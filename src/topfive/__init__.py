@@ -16,110 +16,73 @@ from typing import TYPE_CHECKING
 from topfive.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from topfive.batches.batch import Placement, batch
-    from topfive.batches.journal import Summary
-    from topfive.batches.run import BatchListener
-    from topfive.classification.classifier import Classifier, classify
-    from topfive.conversion.export import Exported, export
-    from topfive.conversion.quantize import Quantized, quantize
-    from topfive.errors import PictureError, TopfiveError, UsageError, WeightsError
-    from topfive.evaluation.bench import Measurement, bench
-    from topfive.evaluation.calibrate import Calibrated, calibrate
-    from topfive.evaluation.compare import SideBySide, compare
-    from topfive.evaluation.evaluate import evaluate
-    from topfive.evaluation.evaluations import Comparison, Evaluation
-    from topfive.networks.cards import Network
-    from topfive.networks.find import find_network
-    from topfive.networks.published import NETWORKS
-    from topfive.results import Classification, Failure, Prediction, Row
-    from topfive.sources.source import Source
-    from topfive.teaching.extend import Extended, extend
-    from topfive.teaching.teach import Teaching, teach
-    from topfive.training.tune import Tuned, tune
+    from topfive.batches.batch import Placement as Placement
+    from topfive.batches.batch import batch as batch
+    from topfive.batches.journal import Summary as Summary
+    from topfive.batches.run import BatchListener as BatchListener
+    from topfive.classification.classifier import Classifier as Classifier
+    from topfive.classification.classifier import classify as classify
+    from topfive.conversion.export import Exported as Exported
+    from topfive.conversion.export import export as export
+    from topfive.conversion.quantize import Quantized as Quantized
+    from topfive.conversion.quantize import quantize as quantize
+    from topfive.errors import PictureError as PictureError
+    from topfive.errors import TopfiveError as TopfiveError
+    from topfive.errors import UsageError as UsageError
+    from topfive.errors import WeightsError as WeightsError
+    from topfive.evaluation.bench import Measurement as Measurement
+    from topfive.evaluation.bench import bench as bench
+    from topfive.evaluation.calibrate import Calibrated as Calibrated
+    from topfive.evaluation.calibrate import calibrate as calibrate
+    from topfive.evaluation.compare import SideBySide as SideBySide
+    from topfive.evaluation.compare import compare as compare
+    from topfive.evaluation.evaluate import evaluate as evaluate
+    from topfive.evaluation.evaluations import Comparison as Comparison
+    from topfive.evaluation.evaluations import Evaluation as Evaluation
+    from topfive.networks.cards import Network as Network
+    from topfive.networks.find import find_network as find_network
+    from topfive.networks.published import NETWORKS as NETWORKS
+    from topfive.results import Classification as Classification
+    from topfive.results import Failure as Failure
+    from topfive.results import Prediction as Prediction
+    from topfive.results import Row as Row
+    from topfive.sources.source import Source as Source
+    from topfive.teaching.extend import Extended as Extended
+    from topfive.teaching.extend import extend as extend
+    from topfive.teaching.teach import Teaching as Teaching
+    from topfive.teaching.teach import teach as teach
+    from topfive.training.tune import Tuned as Tuned
+    from topfive.training.tune import tune as tune
 
 # OpenVINO tells a server on the internet of each import, unless it finds no such package.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
-# Imported at first use: `topfive --help` needs none of them.
-_HOMES = {
-    "Placement": "batches.batch",
-    "batch": "batches.batch",
-    "Summary": "batches.journal",
-    "BatchListener": "batches.run",
-    "Classifier": "classification.classifier",
-    "classify": "classification.classifier",
-    "Exported": "conversion.export",
-    "export": "conversion.export",
-    "Quantized": "conversion.quantize",
-    "quantize": "conversion.quantize",
-    "PictureError": "errors",
-    "TopfiveError": "errors",
-    "UsageError": "errors",
-    "WeightsError": "errors",
-    "Measurement": "evaluation.bench",
-    "bench": "evaluation.bench",
-    "Calibrated": "evaluation.calibrate",
-    "calibrate": "evaluation.calibrate",
-    "SideBySide": "evaluation.compare",
-    "compare": "evaluation.compare",
-    "evaluate": "evaluation.evaluate",
-    "Comparison": "evaluation.evaluations",
-    "Evaluation": "evaluation.evaluations",
-    "Network": "networks.cards",
-    "find_network": "networks.find",
-    "NETWORKS": "networks.published",
-    "Classification": "results",
-    "Failure": "results",
-    "Prediction": "results",
-    "Row": "results",
-    "Source": "sources.source",
-    "Extended": "teaching.extend",
-    "extend": "teaching.extend",
-    "Teaching": "teaching.teach",
-    "teach": "teaching.teach",
-    "Tuned": "training.tune",
-    "tune": "training.tune",
+# The public names by their modules, which are imported at first use: `topfive --help` needs none.
+_NAMES = {
+    "batches.batch": ("Placement", "batch"),
+    "batches.journal": ("Summary",),
+    "batches.run": ("BatchListener",),
+    "classification.classifier": ("Classifier", "classify"),
+    "conversion.export": ("Exported", "export"),
+    "conversion.quantize": ("Quantized", "quantize"),
+    "errors": ("PictureError", "TopfiveError", "UsageError", "WeightsError"),
+    "evaluation.bench": ("Measurement", "bench"),
+    "evaluation.calibrate": ("Calibrated", "calibrate"),
+    "evaluation.compare": ("SideBySide", "compare"),
+    "evaluation.evaluate": ("evaluate",),
+    "evaluation.evaluations": ("Comparison", "Evaluation"),
+    "networks.cards": ("Network",),
+    "networks.find": ("find_network",),
+    "networks.published": ("NETWORKS",),
+    "results": ("Classification", "Failure", "Prediction", "Row"),
+    "sources.source": ("Source",),
+    "teaching.extend": ("Extended", "extend"),
+    "teaching.teach": ("Teaching", "teach"),
+    "training.tune": ("Tuned", "tune"),
 }
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
-__all__ = [
-    "NETWORKS",
-    "BatchListener",
-    "Calibrated",
-    "Classification",
-    "Classifier",
-    "Comparison",
-    "Evaluation",
-    "Exported",
-    "Extended",
-    "Failure",
-    "Measurement",
-    "Network",
-    "PictureError",
-    "Placement",
-    "Prediction",
-    "Quantized",
-    "Row",
-    "SideBySide",
-    "Source",
-    "Summary",
-    "Teaching",
-    "TopfiveError",
-    "Tuned",
-    "UsageError",
-    "WeightsError",
-    "batch",
-    "bench",
-    "calibrate",
-    "classify",
-    "compare",
-    "evaluate",
-    "export",
-    "extend",
-    "find_network",
-    "quantize",
-    "teach",
-    "tune",
-]
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> object:

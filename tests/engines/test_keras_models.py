@@ -25,7 +25,6 @@ from topfive.networks.weights import HDF5_MAGIC
 
 SQUEEZENET = NETWORKS["squeezenet"]
 KERAS_NETWORKS = [name for name, card in NETWORKS.items() if card.builder.startswith("keras.")]
-# Of the same builder as a smaller one: only their cards and sizes are compared.
 # Also computed operation by operation, which takes seconds for the others.
 STEPWISE = ("xception", "mobilenet")
 
