@@ -1,5 +1,6 @@
 # make classify IMAGE=photo.jpg [MODEL=xception]   says what is in a picture
 # make test                                        runs the tests, with coverage
+# make test-quick                                  runs those that take no time, in a minute
 # make lint, docs, benchmark, benchmark-folder, benchmark-precision, benchmark-teach,
 # benchmark-install                                see CONTRIBUTING.md
 #
@@ -13,7 +14,7 @@ BIN := .venv/bin
 RUN := .venv/installed
 DEVELOP := .venv/installed-to-develop
 
-.PHONY: classify test lint docs benchmark benchmark-folder benchmark-precision benchmark-teach \
+.PHONY: classify test test-quick lint docs benchmark benchmark-folder benchmark-precision benchmark-teach \
 	benchmark-install clean
 
 classify: $(RUN)
@@ -21,6 +22,9 @@ classify: $(RUN)
 
 test: $(DEVELOP)
 	$(BIN)/python -m pytest --cov -n 2 --dist loadfile --no-loadscope-reorder
+
+test-quick: $(DEVELOP)
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(DEVELOP)
 	$(BIN)/ruff check

@@ -76,6 +76,7 @@ class Stopping(BatchListener):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_there_is_one_row_a_source_in_their_order(
     photographs: Path, run: Callable[..., topfive.Summary], tmp_path: Path, weight_file: Path
 ) -> None:
@@ -94,6 +95,7 @@ def test_there_is_one_row_a_source_in_their_order(
     assert not journal_file(tmp_path / "rows.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_unordered_rows_are_the_same_rows(
     photographs: Path, run: Callable[..., topfive.Summary], tmp_path: Path
 ) -> None:
@@ -114,6 +116,7 @@ def test_any_iterable_of_pictures_is_taken(
     assert [row["source"] for row in lines(tmp_path / "rows.jsonl")] == ["<bytes>", "<ndarray>"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stops", [(1,), (COUNT,), (5, 1, 7)])
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_file(
     stops: tuple[int, ...], photographs: Path, run: Callable[..., topfive.Summary], tmp_path: Path
@@ -136,6 +139,7 @@ def command(photographs: Path, output: Path, weight_file: Path, *more: str) -> l
             "-m", NETWORK, "--weights", str(weight_file), "-q", *more]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [(), ("--unordered",)])
 def test_killed_at_any_moment_a_run_loses_and_doubles_nothing(
     more: tuple[str, ...], photographs: Path, weight_file: Path, warm: Path, tmp_path: Path
@@ -165,6 +169,7 @@ def test_killed_at_any_moment_a_run_loses_and_doubles_nothing(
     assert not journal_file(output).exists()
 
 
+@pytest.mark.slow
 def test_a_changed_option_refuses_to_go_on_and_is_named(
     photographs: Path, run: Callable[..., topfive.Summary], tmp_path: Path
 ) -> None:
@@ -187,6 +192,7 @@ def test_a_changed_option_refuses_to_go_on_and_is_named(
     assert {len(row["predictions"]) for row in lines(output)} == {0, 3}
 
 
+@pytest.mark.slow
 def test_a_batch_answers_by_the_calibration(
     photographs: Path, run: Callable[..., topfive.Summary], tmp_path: Path
 ) -> None:
@@ -219,6 +225,7 @@ def test_an_output_that_is_there_is_not_written_over(
     assert len(output.read_text("utf-8").splitlines()) == 1 + COUNT
 
 
+@pytest.mark.slow
 def test_where_keeps_what_holds_and_the_failures(
     photographs: Path, run: Callable[..., topfive.Summary], tmp_path: Path
 ) -> None:
@@ -236,6 +243,7 @@ def test_where_keeps_what_holds_and_the_failures(
     assert all("ancestors" not in row for row in lines(tmp_path / "some.jsonl"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["copy", "move", "link"])
 def test_pictures_are_sorted_by_their_first_label(
     how: str, photographs: Path, run: Callable[..., topfive.Summary], tmp_path: Path
@@ -261,6 +269,7 @@ def test_pictures_are_sorted_by_their_first_label(
     assert left == ({"05.jpg"} if how == "move" else set(contents))
 
 
+@pytest.mark.slow
 def test_pictures_are_sorted_by_ancestor(
     photographs: Path, run: Callable[..., topfive.Summary], tmp_path: Path
 ) -> None:
@@ -272,6 +281,7 @@ def test_pictures_are_sorted_by_ancestor(
     assert len(list(target.rglob("*.jpg"))) == COUNT - 1
 
 
+@pytest.mark.slow
 def test_a_watched_folder_gets_a_row_for_each_picture_that_arrives(
     photographs: Path, weight_file: Path, warm: Path, tmp_path: Path
 ) -> None:
@@ -309,6 +319,7 @@ def test_only_named_sources_can_be_watched(
         run(iter([b""]), tmp_path / "rows.jsonl", watch=True)
 
 
+@pytest.mark.slow
 def test_two_runs_do_not_write_one_output(
     photographs: Path, run: Callable[..., topfive.Summary], tmp_path: Path
 ) -> None:

@@ -221,6 +221,7 @@ def test_a_full_disk_stops_with_one_line_and_the_journal_goes_on_when_there_is_r
         assert len(names(journal)) == journal.found + 1
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_holds_what_was_committed_once_and_in_order(file: Path) -> None:
     moments = random.Random(3)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -325,6 +325,7 @@ def test_what_was_done_but_not_recorded_is_not_done_twice(
     assert journal.summary().placed == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["copy", "move", "move far", "link"])
 def test_killed_at_any_moment_each_picture_is_placed_once(
     tmp_path: Path, how: str, request: pytest.FixtureRequest

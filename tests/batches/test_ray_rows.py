@@ -28,6 +28,8 @@ from topfive.results import RowDict
 from topfive.sources import archives
 from topfive.sources.source import Source
 
+pytestmark = pytest.mark.slow
+
 NETWORK = "squeezenet_v1.1"
 BLOCK = 4
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray")

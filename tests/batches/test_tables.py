@@ -113,6 +113,7 @@ def test_jsonl_keeps_all_that_a_row_says_but_what_was_not_asked_for(tmp_path: Pa
     assert "ancestors" not in json.loads(file.read_bytes())
 
 
+@pytest.mark.slow
 @ALL
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path, suffix: str) -> None:
     rows = [GOOD, BAD] * 20_000
@@ -139,6 +140,7 @@ def test_ancestors_with_one_name_have_a_column_each() -> None:
     assert names[7:12] == ["dog", "Dog_2", "error_2", "dog_2_2", "\\udcff"]
 
 
+@pytest.mark.slow
 @ALL
 def test_an_error_in_the_middle_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, suffix: str
@@ -155,6 +157,7 @@ def test_an_error_in_the_middle_leaves_the_old_file_and_nothing_else(
     assert [left.read_text() for left in tmp_path.iterdir() if left.is_file()] == ["old"]
 
 
+@pytest.mark.slow
 @ALL
 def test_a_full_disk_is_one_line_and_leaves_nothing(small_disk: Path, suffix: str) -> None:
     rows = (GOOD | {"sha256": f"{number**40:x}"} for number in range(200_000))
@@ -198,6 +201,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     peaks = []

@@ -267,6 +267,7 @@ def test_sides_that_differ_end_the_benchmark(
     assert captured.out == ""
 
 
+@pytest.mark.slow
 def test_the_sides_of_openvino_and_topfive_agree_and_say_their_rates(
     tmp_path: Path, weight_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,6 +300,7 @@ def test_the_sides_of_openvino_and_topfive_agree_and_say_their_rates(
     assert all(0 < seconds < 10 for seconds in folder_sides.stages(run(spent)))
 
 
+@pytest.mark.slow
 def test_the_command_s_memory_does_not_grow_with_the_number_of_pictures(tmp_path: Path) -> None:
     # From a small process, see `processes`: this one's own memory would count.
     result = tmp_path / "result.json"

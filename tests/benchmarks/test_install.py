@@ -28,7 +28,7 @@ def dependencies(checkout: Path) -> list[str]:
 def test_the_copy_is_what_is_built_of_the_checkout(tmp_path: Path) -> None:
     copy = install.copy_checkout(tmp_path / "whole")
     assert dependencies(copy) == dependencies(ROOT)
-    assert (copy / "src" / "topfive" / "networks.py").is_file()
+    assert (copy / "src" / "topfive" / "networks" / "published.py").is_file()
     assert not [*copy.rglob("__pycache__"), *copy.rglob("*.egg-info")]
 
 

@@ -47,12 +47,14 @@ def python(code: str, *arguments: str) -> Command:
 # --- processes ---
 
 
+@pytest.mark.slow
 def test_a_run_has_its_output_and_its_wall_time() -> None:
     run = processes.run(python("import time; time.sleep(0.3); print('näh')"))
     assert run.output.strip() == "näh"
     assert 0.3 <= run.seconds < 30
 
 
+@pytest.mark.slow
 def test_a_run_has_the_peak_memory_of_its_own_process() -> None:
     # From a small process, as the benchmark is: this one's own memory would count.
     code = """
@@ -292,6 +294,7 @@ def test_published_weights_are_used_where_their_hash_is_right(
         assert not (made.parent / "weights.h5").exists()
 
 
+@pytest.mark.slow
 @needs_tensorflow
 def test_the_tutorials_script_answers_as_the_network_does_and_fetches_nothing(
     tmp_path: Path,
@@ -360,6 +363,7 @@ def benchmark(folder: Path, *options: str, networks: Sequence[str] = ("vgg16", "
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @needs_tensorflow
 def test_the_benchmark_measures_every_network_and_each_promise(
     stand_ins: Path, capsys: pytest.CaptureFixture[str]
@@ -387,6 +391,7 @@ def test_the_benchmark_measures_every_network_and_each_promise(
     assert sum(call == "--help" for call in calls) == 6
 
 
+@pytest.mark.slow
 @needs_tensorflow
 def test_the_default_network_stands_beside_the_tutorials_vgg16(
     stand_ins: Path, capsys: pytest.CaptureFixture[str]

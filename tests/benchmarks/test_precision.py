@@ -104,6 +104,7 @@ def test_all_threads_are_counted_and_all_end(batch: int) -> None:
     assert set(seen) == {batch}
 
 
+@pytest.mark.slow
 def test_a_side_prints_the_rate_of_a_real_network(weight_file: Path, warm: Path) -> None:
     line = (sys.executable, "-m", "benchmarks.precision_side", "squeezenet_v1.1",
             str(weight_file), "f32", "--one", "--seconds", "0.2")  # fmt: skip

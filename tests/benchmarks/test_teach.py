@@ -85,6 +85,7 @@ def test_a_side_that_fails_ends_it(
     assert "teach: no room for 3 pictures" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_small_run_goes_the_whole_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

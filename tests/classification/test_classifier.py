@@ -49,6 +49,7 @@ def real(shared: Path, warm: Path) -> Classifier:
     return Classifier("squeezenet", weights=shared / "weights" / "compressed_SqueezeNet.net")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("filter", ["nearest", "bilinear"])
 def test_squeezenet_answers_as_the_reference_does_for_160_photographs(
     shared: Path, real: Classifier, filter: str
@@ -82,6 +83,7 @@ def test_squeezenet_answers_as_the_reference_does_for_160_photographs(
     assert (right, right_in_five) == (summary["top1_correct"], summary["top5_correct"])
 
 
+@pytest.mark.slow
 def test_the_default_recipe_is_more_accurate_than_the_tutorials(
     shared: Path, real: Classifier
 ) -> None:
@@ -119,6 +121,7 @@ def test_a_grey_array_is_answered_as_its_three_channels(squeezenet: Classifier) 
     assert squeezenet.classify(grey).predictions == squeezenet.classify(three).predictions
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     array=npst.arrays(
@@ -207,6 +210,7 @@ def keras_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(table.ENGINES, "keras", load)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize(
     "options", [{}, {"throughput": True}, {"backend": "keras"}], ids=["latency", "many", "keras"]
@@ -235,6 +239,7 @@ def test_a_stream_answers_as_one_by_one(
             assert found == pytest.approx(known, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_row_says_where_its_answer_comes_from(
     weight_file: Path, warm: Path, tmp_path: Path
 ) -> None:
@@ -266,6 +271,7 @@ def test_published_weights_are_named_by_their_published_hash(
     assert row.weights == NETWORKS["vgg16"].weights.checksum
 
 
+@pytest.mark.slow
 def test_only_a_stream_for_throughput_drafts_and_never_the_tutorials_recipe(
     weight_file: Path, warm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,6 +303,7 @@ def test_only_a_stream_for_throughput_drafts_and_never_the_tutorials_recipe(
         assert sizes.pop() == upright, "one at a time it is never a draft"
 
 
+@pytest.mark.slow
 def test_a_draft_hardly_moves_an_answer(warm: Path) -> None:
     alone, many = Classifier(), Classifier(throughput=True)
     large = [enlarged(file, 2 * squares.DRAFT * 256, 2) for file in PHOTOGRAPHS.values()]
@@ -384,6 +391,7 @@ def test_a_thing_that_is_no_picture_is_a_failure_like_any_other(squeezenet: Clas
         squeezenet.classify(3)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_threads_share_a_classifier(squeezenet: Classifier, photograph: Path) -> None:
     expected = squeezenet.classify(photograph)
     with ThreadPoolExecutor(8) as pool:

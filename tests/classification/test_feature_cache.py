@@ -81,6 +81,7 @@ def same(one: Values, other: Values) -> bool:
     return [values.tobytes() for values in one] == [values.tobytes() for values in other]
 
 
+@pytest.mark.slow
 def test_each_picture_is_computed_once_and_kept_bit_by_bit(
     squeezenet: Classifier, empty: Path, photographs: list[str]
 ) -> None:
@@ -144,6 +145,7 @@ def test_the_same_picture_twice_in_one_run_is_found_before_it_is_written(
         assert (found.known, found.computed) == (1, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["vector", "width", "height", "crc32"])
 def test_a_flipped_bit_is_computed_anew(
     column: str, squeezenet: Classifier, empty: Path, photographs: list[str]
@@ -163,6 +165,7 @@ def test_a_flipped_bit_is_computed_anew(
     assert compute(squeezenet, photographs)[1] == (12, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [None, "text", 7, b""])
 def test_a_value_of_another_kind_is_computed_anew(
     value: object, squeezenet: Classifier, empty: Path, photographs: list[str]
@@ -176,6 +179,7 @@ def test_a_value_of_another_kind_is_computed_anew(
     assert same(again, right)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_none_is_made_anew_with_a_warning(
     squeezenet: Classifier, empty: Path, photographs: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -190,6 +194,7 @@ def test_a_file_that_is_none_is_made_anew_with_a_warning(
     assert compute(squeezenet, photographs)[1] == (12, 0)
 
 
+@pytest.mark.slow
 def test_a_file_whose_damage_shows_later_is_made_anew_then(
     squeezenet: Classifier, empty: Path, photographs: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -216,6 +221,7 @@ def test_a_folder_that_cannot_be_made_costs_a_warning_only(
     assert "cannot keep features in" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_cache_that_is_only_read_costs_a_warning_only(
     squeezenet: Classifier, photographs: list[str], small_disk: Path,
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
@@ -231,6 +237,7 @@ def test_a_cache_that_is_only_read_costs_a_warning_only(
     assert "Read-only file system" in warning.message
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_a_warning_only(
     squeezenet: Classifier, photographs: list[str], small_disk: Path,
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
@@ -250,6 +257,7 @@ def test_a_full_disk_costs_a_warning_only(
     assert compute(squeezenet, photographs)[1] == (1, 11)
 
 
+@pytest.mark.slow
 def test_other_recipes_windows_weights_and_precisions_do_not_mix(
     weight_file: Path, warm: Path
 ) -> None:
@@ -279,6 +287,7 @@ def test_eight_bits_are_known_by_their_graph(
     assert files[0] != files[1]
 
 
+@pytest.mark.slow
 def test_another_recipe_gives_its_own_features(
     squeezenet: Classifier, weight_file: Path, photographs: list[str], warm: Path
 ) -> None:
@@ -300,6 +309,7 @@ def test_what_is_known_of_a_picture_that_is_too_large_is_not_used(
     assert response.values.kind == "too-large"
 
 
+@pytest.mark.slow
 def test_a_run_does_not_hold_up_another_while_it_waits(
     squeezenet: Classifier, empty: Path, photographs: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -316,6 +326,7 @@ def test_a_run_does_not_hold_up_another_while_it_waits(
     assert compute(squeezenet, photographs)[1] == (12, 0)
 
 
+@pytest.mark.slow
 def test_it_may_be_used_from_several_threads(
     squeezenet: Classifier, empty: Path, photographs: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -360,6 +371,7 @@ def many(tmp_path: Path) -> Iterator[list[str]]:
     return names()  # type: ignore[return-value]
 
 
+@pytest.mark.slow
 def test_a_killed_run_keeps_what_it_committed(
     squeezenet: Classifier, weight_file: Path, warm: Path, many: Iterator[str]
 ) -> None:
@@ -381,6 +393,7 @@ def test_a_killed_run_keeps_what_it_committed(
     assert compute(squeezenet, given)[1] == (len(given), 0)
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_keep_what_both_compute(
     squeezenet: Classifier, weight_file: Path, warm: Path, many: Iterator[str]
 ) -> None:
@@ -421,6 +434,7 @@ def test_what_is_used_is_not_deleted_as_unused(
     assert not empty.exists()
 
 
+@pytest.mark.slow
 def test_they_are_the_features_of_the_keras_model(
     warm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -121,6 +121,7 @@ def test_other_programs_read_the_parquet(
     assert told == {**feature_files.origin(squeezenet)._asdict(), "topfive": __version__}
 
 
+@pytest.mark.slow
 @each_format
 def test_all_failures_and_no_pictures_are_files_too(
     suffix: str, squeezenet: Classifier, tmp_path: Path
@@ -199,6 +200,7 @@ def test_an_interrupted_run_leaves_what_was_there(
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 @each_format
 def test_a_full_disk_is_a_clear_error_and_leaves_nothing(
     suffix: str, squeezenet: Classifier, small_disk: Path
@@ -209,6 +211,7 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing(
     assert list(small_disk.iterdir()) == []
 
 
+@pytest.mark.slow
 @each_format
 def test_memory_stays_flat(suffix: str, squeezenet: Classifier, tmp_path: Path) -> None:
     block = np.random.default_rng(0).normal(0, 1, (2_000, 512)).astype(np.float32)
@@ -375,6 +378,7 @@ def test_what_duckdb_and_polars_make_of_several_files_is_read(tmp_path: Path) ->
         assert blocks[0].entries[0].origin == ORIGIN
 
 
+@pytest.mark.slow
 @each_format
 def test_the_classifier_of_a_file_computes_the_same_features(
     suffix: str, squeezenet: Classifier, weight_file: Path, tmp_path: Path
@@ -406,6 +410,7 @@ def test_every_recipe_is_found_again_by_its_text(network: str) -> None:
                     assert choose_recipe(card, **options) == recipe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -91,6 +91,7 @@ class Busy:
             self.now -= 1
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     number=st.integers(0, 60),
@@ -318,6 +319,7 @@ def test_closing_does_not_wait_for_a_slow_read_and_its_threads_end() -> None:
     assert len(begun) <= 1 + 3, "what was only waiting is not read any more"
 
 
+@pytest.mark.slow
 def test_streams_that_are_left_in_the_middle_leave_no_threads() -> None:
     before = threading.active_count()
     for _ in range(30):

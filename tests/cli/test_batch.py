@@ -39,6 +39,7 @@ def network(weight_file: Path, warm: Path) -> list[str]:
     return ["-m", "squeezenet_v1.1", "--weights", str(weight_file)]
 
 
+@pytest.mark.slow
 def test_a_folder_becomes_a_table_and_a_summary(
     folder: Path, network: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -53,6 +54,7 @@ def test_a_folder_becomes_a_table_and_a_summary(
     assert all(len(line) <= 80 for line in said.err.splitlines())
 
 
+@pytest.mark.slow
 def test_all_answered_is_a_success_and_quiet_says_nothing(
     folder: Path, network: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -61,6 +63,7 @@ def test_all_answered_is_a_success_and_quiet_says_nothing(
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_names_come_from_a_list_and_from_standard_input(
     folder: Path, network: list[str], tmp_path: Path
 ) -> None:
@@ -107,6 +110,7 @@ def test_a_wrong_call_is_one_line_and_leaves_nothing(
     assert [path for path in Path().iterdir() if not path.name.endswith(".partial")] == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on(folder: Path, network: list[str], tmp_path: Path) -> None:
     line = [*TOPFIVE, "batch", *[str(folder)] * 200, "-o", str(tmp_path / "rows.jsonl"), *network]
     process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
@@ -124,6 +128,7 @@ def test_ctrl_c_says_how_to_go_on(folder: Path, network: list[str], tmp_path: Pa
     assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 1200
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_bar(folder: Path, network: list[str], tmp_path: Path) -> None:
     parent, child = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "24"}

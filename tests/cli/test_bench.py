@@ -36,6 +36,7 @@ def network(weight_file: Path) -> list[str]:
     return ["-m", "squeezenet_v1.1", "--weights", str(weight_file), "--seconds", "0.02"]
 
 
+@pytest.mark.slow
 def test_latency_and_throughput_are_printed(
     network: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -55,6 +56,7 @@ def test_latency_and_throughput_are_printed(
     assert list(blobs.folder().iterdir()) == []
 
 
+@pytest.mark.slow
 def test_json_holds_what_was_measured_with_what(
     network: list[str], squeezenet: Subject, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -80,6 +82,7 @@ def test_json_holds_what_was_measured_with_what(
         assert one["share_of_product"] == pytest.approx(share)
 
 
+@pytest.mark.slow
 def test_random_weights_are_said(capsys: pytest.CaptureFixture[str]) -> None:
     options = ["-m", "squeezenet", "--random-weights", "--seconds", "0.01", "--threads", "1"]
     assert main([*options, "--batch", "1", "--runs", "1"]) == 0
@@ -142,6 +145,7 @@ def test_a_wrong_call_is_one_line(
     assert "Traceback" not in error
 
 
+@pytest.mark.slow
 def test_ctrl_c_shows_what_was_measured_so_far(network: list[str]) -> None:
     line = [sys.executable, "-m", "topfive", "bench", *network, "--runs", "1000", "--threads", "1",
             "--batch", "1"]  # fmt: skip

@@ -42,6 +42,7 @@ def unlike(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_it_measures_and_stores_and_classify_answers_by_it(
     folder: Path, unlike: Path, shared: Path, network: list[str],
     capsys: pytest.CaptureFixture[str],
@@ -76,6 +77,7 @@ def test_it_measures_and_stores_and_classify_answers_by_it(
     assert "0.99 needs at least 99 pictures" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_rejected_picture_is_not_named(
     folder: Path, unlike: Path, network: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,6 +99,7 @@ def test_before_it_classify_says_what_to_run(
         assert "topfive calibrate DIR --model squeezenet" in said.err
 
 
+@pytest.mark.slow
 def test_json_is_the_whole_result_and_a_dry_run_stores_nothing(
     folder: Path, network: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,6 +115,7 @@ def test_json_is_the_whole_result_and_a_dry_run_stores_nothing(
     assert not records.folder().exists()
 
 
+@pytest.mark.slow
 def test_a_broken_picture_is_said_and_the_status_is_1(
     folder: Path, network: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,6 +128,7 @@ def test_a_broken_picture_is_said_and_the_status_is_1(
     assert "\x1b" not in said.out + said.err
 
 
+@pytest.mark.slow
 def test_pictures_that_the_network_learned_from_are_said_in_a_line_and_the_status_is_0(
     folder: Path, network: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -105,6 +105,7 @@ def test_a_folder_needs_recursive_for_the_folders_inside(
     assert counts == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_picture_comes_from_standard_input(options: list[str], photograph: Path) -> None:
     done = subprocess.run(
         [*TOPFIVE, "classify", "-", "--format", "json", *options],
@@ -124,6 +125,7 @@ def test_save_writes_the_picture_with_its_label(
         assert drawn.tobytes() != original.tobytes()
 
 
+@pytest.mark.slow
 def test_save_writes_several_into_a_folder_and_reads_each_source_once(
     options: list[str], here: Path, photograph: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -226,6 +228,7 @@ def test_other_libraries_warnings_are_not_in_topfives_name(
     assert "topfive: theirs" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_one_line(options: list[str], here: Path) -> None:
     reader, writer = os.pipe()  # standard input that never comes
     process = subprocess.Popen(
@@ -239,6 +242,7 @@ def test_ctrl_c_ends_with_one_line(options: list[str], here: Path) -> None:
     os.close(writer)
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_a_network_is_compiled_leaves_nothing_half_done(
     here: Path, weight_file: Path, tmp_path: Path
 ) -> None:
@@ -255,6 +259,7 @@ def test_ctrl_c_while_a_network_is_compiled_leaves_nothing_half_done(
     assert [file.suffix for file in (tmp_path / "cache").iterdir()] == [".lock"]
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_ends_the_run_quietly(options: list[str], here: Path) -> None:
     subprocess.run([*TOPFIVE, "classify", "no", *options], capture_output=True, check=False)
     pictures = fakes.pictures(1, 20)
@@ -272,6 +277,7 @@ def test_a_reader_that_goes_away_ends_the_run_quietly(options: list[str], here: 
     assert (process.returncode, said) == (1, "")
 
 
+@pytest.mark.slow
 def test_a_full_disk_under_the_output_is_one_line(
     options: list[str], photograph: Path, warm: Path
 ) -> None:
@@ -287,6 +293,7 @@ def test_a_full_disk_under_the_output_is_one_line(
     assert done.stderr == "topfive: cannot write the output: No space left on device\n"
 
 
+@pytest.mark.slow
 def test_names_of_any_bytes_are_printed_and_harmless(
     options: list[str], here: Path, photograph: Path
 ) -> None:
@@ -323,6 +330,7 @@ def test_networks_lists_every_card_within_80_columns(
     assert rows["vgg19"][-2:] == ["file", "compiled"]
 
 
+@pytest.mark.slow
 def test_networks_as_json_has_the_whole_card_and_what_is_here(
     weight_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -372,6 +380,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stderr == "[]\n"
 
 
+@pytest.mark.slow
 def test_doctor_finds_the_engine_working(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--format", "json"]) == 0
     findings = {f["subject"]: f for f in json.loads(capsys.readouterr().out)}
@@ -388,6 +397,7 @@ def test_doctor_finds_the_engine_working(capsys: pytest.CaptureFixture[str]) -> 
     )
 
 
+@pytest.mark.slow
 def test_doctors_verdict_says_what_to_do_where_the_default_is_not_here(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -405,6 +415,7 @@ def test_doctors_verdict_says_what_to_do_where_the_default_is_not_here(
         assert words in lines(capsys.readouterr().out)[-1]
 
 
+@pytest.mark.slow
 def test_doctor_says_how_the_weights_that_come_along_are_had_again(
     no_packages: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

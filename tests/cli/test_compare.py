@@ -25,6 +25,7 @@ def network(weight_file: Path, warm: Path) -> list[str]:
     return ["-m", "squeezenet_v1.1", "--weights", str(weight_file)]
 
 
+@pytest.mark.slow
 def test_the_answers_and_what_they_take_are_printed(
     photograph: Path, network: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -42,6 +43,7 @@ def test_the_answers_and_what_they_take_are_printed(
     assert 4 < compiled < 20
 
 
+@pytest.mark.slow
 def test_json_says_all_and_a_bad_picture_is_a_line_and_status_1(
     photograph: Path, network: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,6 +70,7 @@ def test_only_bad_pictures_print_no_table(
     assert not output.exists()
 
 
+@pytest.mark.slow
 def test_the_comparison_is_saved_as_a_picture(
     photograph: Path, network: list[str], tmp_path: Path
 ) -> None:
@@ -91,6 +94,7 @@ def test_a_picture_that_is_compared_is_not_replaced(
     assert photograph.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_no_screen_is_said_and_the_answers_stand(
     photograph: Path, network: list[str], monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

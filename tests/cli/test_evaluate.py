@@ -51,6 +51,7 @@ def real(warm: Path, tmp_path: Path) -> list[str]:
     return ["evaluate", str(tmp_path / "real"), "-m", "efficientnet_lite0"]
 
 
+@pytest.mark.slow
 def test_measured_stands_beside_published(
     real: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,6 +82,7 @@ def test_measured_stands_beside_published(
     )
 
 
+@pytest.mark.slow
 def test_restricted_to_the_classes_that_are_here(
     real: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,6 +102,7 @@ def test_restricted_to_the_classes_that_are_here(
                for line in said.out.splitlines()) == 7  # fmt: skip
 
 
+@pytest.mark.slow
 def test_weak_classes_and_confusions_are_shown(
     folder: Path, network: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,6 +114,7 @@ def test_weak_classes_and_confusions_are_shown(
     assert weak.split()[:4] == ["n01484850", "great_white_shark", "2", "0.0"]
 
 
+@pytest.mark.slow
 def test_json_and_markdown_and_files(
     folder: Path, network: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,6 +133,7 @@ def test_json_and_markdown_and_files(
     assert capsys.readouterr().out.startswith("# ")
 
 
+@pytest.mark.slow
 def test_where_nothing_is_to_review_nothing_is_drawn(
     folder: Path, network: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,6 +152,7 @@ def test_where_nothing_is_to_review_nothing_is_drawn(
     assert not sheet.exists()
 
 
+@pytest.mark.slow
 def test_failures_are_said_once_and_end_with_1(
     folder: Path, network: list[str], capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -165,6 +171,7 @@ def test_failures_are_said_once_and_end_with_1(
     assert "\x1b" not in said.out + said.err
 
 
+@pytest.mark.slow
 def test_a_table_beside_the_pictures(
     folder: Path, network: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -206,6 +213,7 @@ def test_wrong_usage_is_told_in_a_line(
     assert said in error
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_said_although_a_report_cannot_be_written(
     folder: Path, network: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
     small_disk: Path,
@@ -219,6 +227,7 @@ def test_what_was_measured_is_said_although_a_report_cannot_be_written(
     assert not report.exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_at_once(folder: Path, network: list[str], tmp_path: Path) -> None:
     for number in range(400):
         (folder / "tench" / f"x{number}.jpg").symlink_to(folder / "tench" / "0.jpg")

@@ -24,6 +24,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_an_export_is_one_line_and_its_name_cannot_write_to_the_terminal(
     run: Run, tmp_path: Path, weight_file: Path, warm: Path
 ) -> None:

@@ -96,6 +96,7 @@ def test_a_second_run_computes_nothing(
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
 
 
+@pytest.mark.slow
 def test_names_come_from_a_list_and_from_standard_input(
     folder: Path, network: list[str], tmp_path: Path
 ) -> None:
@@ -143,6 +144,7 @@ def test_a_wrong_call_is_one_line_and_leaves_nothing(
     assert Path("there.npy").read_text() == "mine"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_was_stopped_goes_on_from_what_it_computed(
     how: signal.Signals, network: list[str], tmp_path: Path, warm: Path
@@ -212,6 +214,7 @@ def test_the_nearest_are_listed_and_the_picture_itself_is_marked(
     assert lines[2] == f"3. {folder / f'{best}.png'}: {cosines[best]:.4f}"
 
 
+@pytest.mark.slow
 def test_several_pictures_have_a_block_each_and_a_failure_is_said(
     folder: Path, made: Path, weights: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -261,6 +264,7 @@ def test_a_folder_of_pictures_is_looked_through_by_itself(
         ]
 
 
+@pytest.mark.slow
 def test_a_sheet_is_drawn(
     folder: Path, made: Path, weights: list[str], tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -279,6 +283,7 @@ def test_a_sheet_is_drawn(
     assert asked.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_several_sheets_go_to_a_folder_and_standard_input_is_drawn_too(
     folder: Path, made: Path, weights: list[str], tmp_path: Path
 ) -> None:
@@ -300,6 +305,7 @@ def test_several_sheets_go_to_a_folder_and_standard_input_is_drawn_too(
         assert left == right
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -338,6 +344,7 @@ def test_other_weights_are_not_mixed_with_those_of_the_file(
     assert "Give the same --weights, or make the file again" in said
 
 
+@pytest.mark.slow
 def test_a_taught_network_is_found_again_by_its_folder_unless_it_was_taught_anew(
     folder: Path, tmp_path: Path, weight_file: Path, warm: Path,
     capsys: pytest.CaptureFixture[str],

@@ -70,6 +70,7 @@ def test_the_help_page_imports_no_command() -> None:
     assert run(f"main(['--help']); print({found}, file=sys.stderr)") == "['topfive.cli.main']\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HELP)
 def test_a_commands_help_page_imports_nothing_heavy(name: str) -> None:
     heavy = ("numpy", "PIL", "keras", "openvino", "rich", "requests", "scipy", "h5py")

@@ -62,6 +62,7 @@ def test_the_figures_come_as_json_and_stand_in_the_record(
     assert entry.items() >= said.items()
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_shown_with_the_network(
     line: list[str], wrong: set[str], weight_file: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -74,6 +75,7 @@ def test_what_was_measured_is_shown_with_the_network(
     assert "squeezenet_v1.1 bf16: its first label is float32's on 100.0% of 24 pictures" in told
 
 
+@pytest.mark.slow
 def test_a_network_that_loses_too_much_is_refused_and_kept_by_force(
     line: list[str], wrong: set[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

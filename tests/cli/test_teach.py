@@ -29,6 +29,7 @@ def pets(here: None) -> Path:
     return Path("pets")
 
 
+@pytest.mark.slow
 def test_a_folder_is_taught_and_the_network_works_in_every_command_at_once(
     pets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,6 +79,7 @@ def test_bad_pictures_are_named_and_the_status_is_1_and_the_network_is_there(
     assert Path("net/card.json").is_file()
 
 
+@pytest.mark.slow
 def test_with_many_classes_the_least_accurate_are_shown(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -91,6 +93,7 @@ def test_with_many_classes_the_least_accurate_are_shown(
     assert sum(f"\n{name} " in out for name in [*class_pictures.CLASSES, "zebras"]) == 10
 
 
+@pytest.mark.slow
 def test_a_network_is_replaced_by_force_alone(
     pets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,6 +135,7 @@ def test_what_does_not_go_together_is_a_usage_error(
     assert not Path("x").exists()
 
 
+@pytest.mark.slow
 def test_a_network_is_corrected_and_the_correction_taken_back(
     pets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -153,6 +157,7 @@ def test_a_network_is_corrected_and_the_correction_taken_back(
     assert json.loads(Path("net/card.json").read_text())["head"]["checksum"] != before
 
 
+@pytest.mark.slow
 def test_a_network_is_extended(pets: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old = photographs.write(Path("old"), 10)
     assert main(["teach", "pets", "-o", "net", "--extend", "--old", str(old), "--cost", "10",

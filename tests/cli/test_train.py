@@ -92,6 +92,7 @@ def test_its_options_are_those_of_tune_but_for_what_random_weights_change() -> N
     assert len(own) == len(set(own))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs TensorFlow")
 def test_a_network_of_random_weights_is_trained_and_answers(
     tmp_path: Path, warm: Path, capsys: pytest.CaptureFixture[str]

@@ -263,6 +263,7 @@ def test_wrong_usage_is_said_in_a_line(
     assert not fake.called
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "status", "message"),
     [
@@ -313,6 +314,7 @@ def test_what_the_help_page_says_is_so() -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_help_page_imports_nothing_heavy() -> None:
     program = (
         "import sys; from topfive.cli.main import main; main(['tune', '--help'])\n"
@@ -325,6 +327,7 @@ def test_the_help_page_imports_nothing_heavy() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs TensorFlow")
 def test_a_network_learns_shapes_and_answers(
     tmp_path: Path, warm: Path, capsys: pytest.CaptureFixture[str]

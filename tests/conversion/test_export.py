@@ -37,6 +37,8 @@ from topfive.networks.published import NETWORKS
 from topfive.system import extras
 from topfive.system.files import checksum_of
 
+pytestmark = pytest.mark.slow
+
 CARD = NETWORKS["squeezenet_v1.1"]
 PICTURES = fakes.pictures(3, CARD.size)  # neither the pictures nor the batch of the proof
 NAMES = {"onnx": "out.onnx", "openvino": "out.xml", "litert": "out.tflite", "saved_model": "out",

@@ -38,6 +38,8 @@ from topfive.sources import arguments
 from topfive.sources.source import MAX_PIXELS, Source
 from topfive.system import files
 
+pytestmark = pytest.mark.slow
+
 CARD = published.NETWORKS["squeezenet"]
 OTHER = published.NETWORKS["squeezenet_v1.1"]
 TRACE = """

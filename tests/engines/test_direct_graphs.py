@@ -94,11 +94,13 @@ def test_the_stored_answers_are_of_pictures_that_differ(name: str) -> None:
     assert 0.01 < softmax(logits).max() < 0.999, "an answer that would show a difference"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_graph_answers_as_is_stored(name: str, warm: Path, no_keras: None) -> None:
     answer_as(load(NETWORKS[name]), NETWORKS[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_stored_is_what_the_keras_model_answers(name: str) -> None:
     card = NETWORKS[name]
@@ -118,11 +120,13 @@ def from_torch(classifier: Classifier, files: list[Path]) -> None:
         assert {int(index) for index in expected} == set(np.argsort(-values)[:5].tolist())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_photographs_are_answered_as_by_pytorch(name: str, warm: Path, no_keras: None) -> None:
     from_torch(Classifier(name), list(PHOTOGRAPHS.values()))
 
 
+@pytest.mark.slow
 def test_160_photographs_are_answered_as_by_pytorch(
     shared: Path, warm: Path, no_keras: None
 ) -> None:
@@ -131,6 +135,7 @@ def test_160_photographs_are_answered_as_by_pytorch(
     from_torch(Classifier("lite0", throughput=False), files)
 
 
+@pytest.mark.slow
 def test_the_first_answer_of_all_imports_no_keras(tmp_path: Path) -> None:
     code = (
         "import sys; from topfive import Classifier\n"
@@ -151,6 +156,7 @@ def test_the_first_answer_of_all_imports_no_keras(tmp_path: Path) -> None:
     assert blob.stat().st_ino == before
 
 
+@pytest.mark.slow
 def test_a_graph_has_what_every_graph_has() -> None:
     graph = direct_graphs.build(LITE, weights.path(LITE))
     assert [tuple(output.shape) for output in graph.outputs] == [(1, 1000), (1, 1000), (1, 1280)]
@@ -204,6 +210,7 @@ def test_a_damaged_package_is_an_error_that_says_how_to_get_it_anew(
     assert not weights.verify(LITE)
 
 
+@pytest.mark.slow
 def test_a_package_in_another_place_is_found_and_not_imported(
     package: Path, tmp_path: Path, no_keras: None
 ) -> None:
@@ -212,6 +219,7 @@ def test_a_package_in_another_place_is_found_and_not_imported(
     assert LITE.weights.checksum == checksum_of(package)
 
 
+@pytest.mark.slow
 def test_a_compiled_network_answers_without_the_package(
     package: Path, tmp_path: Path, no_keras: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +235,7 @@ def test_a_file_that_went_away_or_is_another_is_not_built_from(tmp_path: Path) -
         direct_graphs.build(LITE, weights.path(NETWORKS["efficientnet_lite1"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["a logit", "a feature", "not a number"])
 def test_a_graph_that_does_not_give_the_stored_answers_is_not_kept_and_keras_answers(
     wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -251,6 +260,7 @@ def test_a_graph_that_does_not_give_the_stored_answers_is_not_kept_and_keras_ans
     answer_as(run, LITE)
 
 
+@pytest.mark.slow
 def test_a_graph_that_openvino_refuses_is_no_reason_for_no_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -263,6 +273,7 @@ def test_a_graph_that_openvino_refuses_is_no_reason_for_no_answer(
     assert cached(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_file_goes_through_keras_and_answers_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,6 +289,7 @@ def test_a_copy_of_the_file_goes_through_keras_and_answers_the_same(
     assert np.abs(answers - expected).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_other_weights_in_torchs_old_form_are_refused_where_they_do_not_fit(
     tmp_path: Path,
 ) -> None:
@@ -287,6 +299,7 @@ def test_other_weights_in_torchs_old_form_are_refused_where_they_do_not_fit(
     assert cached(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not has_bf16(), reason="needs a CPU with bfloat16")
 def test_bfloat16_is_near_float32_and_has_a_file_of_its_own(tmp_path: Path, no_keras: None) -> None:
     exact = load()(PICTURES)
@@ -296,6 +309,7 @@ def test_bfloat16_is_near_float32_and_has_a_file_of_its_own(tmp_path: Path, no_k
     assert len(cached(tmp_path)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not has_bf16(), reason="needs a CPU with bfloat16")
 def test_bfloat16_of_a_graph_with_wrong_answers_is_an_error(
     tmp_path: Path, no_keras: None, monkeypatch: pytest.MonkeyPatch
@@ -307,6 +321,7 @@ def test_bfloat16_of_a_graph_with_wrong_answers_is_an_error(
     assert cached(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_throughput_takes_the_same_file_and_answers_alike(tmp_path: Path, no_keras: None) -> None:
     many = load(throughput=True)
     answer_as(many, LITE)

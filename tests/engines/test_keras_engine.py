@@ -23,11 +23,13 @@ from topfive.networks.published import NETWORKS
 CARD = NETWORKS["squeezenet_v1.1"]
 
 
+@pytest.mark.slow
 def test_keras_on_openvino_answers_as_stored_and_in_float32(weight_file: Path) -> None:
     run = keras_engine.load(CARD, weight_file, backend="openvino")
     assert made_up.difference(run(proofs.pictures(CARD.size))) < 1e-4
 
 
+@pytest.mark.slow
 def test_many_pictures_are_answered_in_parts(weight_file: Path) -> None:
     run = keras_engine.load(CARD, weight_file, backend="openvino")
     pictures = proofs.pictures(CARD.size)[[0, 1] * 17]
@@ -116,6 +118,7 @@ def test_openvinos_options_are_not_taken_for_anothers(
         Classifier(CARD, weights=weight_file, backend="torch", **option)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", KERAS_BACKENDS)
 def test_a_backend_that_is_not_installed_names_its_extra(
     backend: str, weight_file: Path, tmp_path: Path

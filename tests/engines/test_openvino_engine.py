@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.engines.test_keras_models import DEEPER
 from tests.journeys.test_backends import TUTORIAL
 from tests.support import fakes, made_up
 from topfive.engines import (
@@ -34,10 +36,11 @@ from topfive.engines.run import Run
 from topfive.errors import EngineError, UsageError, WeightsError
 from topfive.networks import weights
 from topfive.networks.cards import Network, PackagedFile
-from topfive.networks.published import NETWORKS
+from topfive.networks.published import DEFAULT_NETWORK, NETWORKS
 from topfive.system import files
 
 CARD = NETWORKS["squeezenet_v1.1"]
+DEFAULT = NETWORKS[DEFAULT_NETWORK]  # which is compiled in a second, without Keras
 PICTURES = proofs.pictures(CARD.size)
 
 
@@ -52,6 +55,7 @@ def cached(tmp_path: Path) -> list[Path]:
     return sorted((tmp_path / "cache").glob("*.blob"))
 
 
+@pytest.mark.slow
 def test_the_second_load_takes_the_compiled_network(tmp_path: Path, weight_file: Path) -> None:
     first = load(CARD, weight_file)(PICTURES)
     (blob,) = cached(tmp_path)
@@ -64,6 +68,7 @@ def test_the_second_load_takes_the_compiled_network(tmp_path: Path, weight_file:
     assert leftovers == {".blob", ".lock"}
 
 
+@pytest.mark.slow
 def test_a_start_from_the_cache_imports_no_keras(weight_file: Path, warm: Path) -> None:
     load(CARD, weight_file)
     code = (
@@ -78,6 +83,7 @@ def test_a_start_from_the_cache_imports_no_keras(weight_file: Path, warm: Path) 
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "first", ["from topfive import Classifier", "import topfive.engines.compile_process"]
 )
@@ -91,6 +97,7 @@ def test_openvino_reports_to_nobody(tmp_path: Path, first: str) -> None:
     assert not (tmp_path / "intel").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -104,24 +111,24 @@ def test_openvino_reports_to_nobody(tmp_path: Path, first: str) -> None:
     ids=["one bit", "cut", "half-written", "empty", "zeros", "longer"],
 )
 def test_a_damaged_entry_is_said_and_made_anew(
-    tmp_path: Path, weight_file: Path, compiled: Path, spoil: object,
+    tmp_path: Path, warm: Path, spoil: Callable[[bytes], bytes],
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    monkeypatch.setenv("TOPFIVE_CACHE", str(compiled))
-    load(CARD, weight_file)
-    (good,) = compiled.glob("squeezenet_v1.1-*.blob")
+    pictures = proofs.pictures(DEFAULT.size)
+    expected = load(DEFAULT)(pictures)
+    (good,) = warm.glob(f"{DEFAULT.name}-f32-*.blob")
     monkeypatch.setenv("TOPFIVE_CACHE", str(tmp_path / "cache"))
     (tmp_path / "cache").mkdir()
     entry = tmp_path / "cache" / good.name
-    entry.write_bytes(spoil(good.read_bytes()))  # type: ignore[operator]
-    answer = load(CARD, weight_file)(PICTURES)
-    assert made_up.difference(answer) < 1e-4
+    entry.write_bytes(spoil(good.read_bytes()))
+    assert np.abs(load(DEFAULT)(pictures) - expected).max() < 1e-4
     assert "damaged" in caplog.text
     caplog.clear()
-    load(CARD, weight_file)
+    load(DEFAULT)
     assert "damaged" not in caplog.text
 
 
+@pytest.mark.slow
 def test_another_networks_entry_under_this_name_is_not_answered_from(
     tmp_path: Path, weight_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,13 +144,9 @@ def test_another_networks_entry_under_this_name_is_not_answered_from(
     assert made_up.difference(answer[:2]) < 1e-4
 
 
-def test_sixteen_processes_on_an_empty_cache_all_answer(
-    tmp_path: Path, weight_file: Path, photograph: Path
-) -> None:
-    command = [
-        sys.executable, "-m", "topfive", "classify", str(photograph),
-        "--model", "squeezenet_v1.1", "--weights", str(weight_file), "--format", "jsonl",
-    ]  # fmt: skip
+@pytest.mark.slow
+def test_sixteen_processes_on_an_empty_cache_all_answer(tmp_path: Path, photograph: Path) -> None:
+    command = [sys.executable, "-m", "topfive", "classify", str(photograph), "--format", "jsonl"]
     running = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(16)
@@ -155,6 +158,7 @@ def test_sixteen_processes_on_an_empty_cache_all_answer(
     assert len(cached(tmp_path)) == 1
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_a_warning_and_not_the_answer(
     small_disk: Path, weight_file: Path, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -167,6 +171,7 @@ def test_a_full_disk_costs_a_warning_and_not_the_answer(
     assert [file.suffix for file in (small_disk / "cache").iterdir()] == [".lock"]
 
 
+@pytest.mark.slow
 def test_a_read_only_cache_costs_a_warning_and_not_the_answer(
     small_disk: Path, weight_file: Path, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -179,6 +184,7 @@ def test_a_read_only_cache_costs_a_warning_and_not_the_answer(
     assert "Read-only" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_read_only_cache_that_has_the_network_is_used(
     small_disk: Path, weight_file: Path, warm: Path, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -212,6 +218,7 @@ def test_a_conversion_that_disagrees_with_keras_is_not_admitted() -> None:
                 prove(*(off if place == number else 0 for number in range(3)))
 
 
+@pytest.mark.slow
 def test_weights_that_do_not_fit_are_an_error_and_not_a_slow_start(
     tmp_path: Path, weight_file: Path
 ) -> None:
@@ -220,6 +227,7 @@ def test_weights_that_do_not_fit_are_an_error_and_not_a_slow_start(
     assert cached(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_module_in_the_current_folder_is_not_mistaken_for_keras(
     tmp_path: Path, weight_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,6 +247,7 @@ def published(weight_file: Path) -> Network:
     return card
 
 
+@pytest.mark.slow
 def test_a_compiled_network_answers_without_its_weight_file(
     tmp_path: Path, weight_file: Path
 ) -> None:
@@ -248,6 +257,7 @@ def test_a_compiled_network_answers_without_its_weight_file(
     assert made_up.difference(load(card, offline=True)(PICTURES)) < 1e-4
 
 
+@pytest.mark.slow
 def test_a_damaged_weight_file_is_not_compiled(tmp_path: Path, weight_file: Path) -> None:
     card = published(weight_file)
     content = bytearray(weight_file.read_bytes())
@@ -258,6 +268,7 @@ def test_a_damaged_weight_file_is_not_compiled(tmp_path: Path, weight_file: Path
     assert cached(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_weights_that_changed_under_their_name_are_noticed(
     tmp_path: Path, weight_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,6 +280,7 @@ def test_weights_that_changed_under_their_name_are_noticed(
     assert made_up.difference(load(CARD, file)(PICTURES)) < 1e-4
 
 
+@pytest.mark.slow
 def test_what_is_in_the_way_is_raised_by_each_call_until_it_is_gone(
     tmp_path: Path, weight_file: Path
 ) -> None:
@@ -283,6 +295,7 @@ def test_what_is_in_the_way_is_raised_by_each_call_until_it_is_gone(
     assert made_up.difference(run(PICTURES)) < 1e-4
 
 
+@pytest.mark.slow
 def test_threads_share_a_run(weight_file: Path, warm: Path) -> None:
     run = load(CARD, weight_file)
     several = fakes.pictures(8, CARD.size)
@@ -312,6 +325,7 @@ def dense_network(weights: None = None, classifier_activation: str | None = "sof
     return keras.Model(inputs, x, name="dense")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("large_dense", [True, False])
 def test_both_hints_answer_alike_from_one_file_or_two(
     large_dense: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -366,6 +380,7 @@ def test_throughput_is_several_requests_as_many_as_there_are_threads(
     assert load(CARD, weight_file, throughput=True, threads=1).parallel() == 2
 
 
+@pytest.mark.slow
 def test_threads_share_a_run_for_throughput(weight_file: Path, warm: Path) -> None:
     run = load(CARD, weight_file, throughput=True)
     several = fakes.pictures(8, CARD.size)
@@ -414,6 +429,7 @@ def test_a_device_that_cannot_run_the_network_is_not_replaced_by_another(
         load(CARD, weight_file, device="NPU")
 
 
+@pytest.mark.slow
 def test_threads_bound_the_engines(weight_file: Path, warm: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path; from topfive.engines import proofs\n"
@@ -441,9 +457,11 @@ def test_a_request_that_makes_no_sense_is_answered_in_json(tmp_path: Path) -> No
 
 
 # The tutorial's are compiled in test_backends.py.
-OTHERS = [name for name in NETWORKS if name not in (*TUTORIAL, "squeezenet", "squeezenet_v1.1")]
+ELSEWHERE = (*TUTORIAL, "squeezenet", "squeezenet_v1.1")
+OTHERS = [name for name in NETWORKS if name not in (*ELSEWHERE, *DEEPER)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_every_network_compiles_and_agrees_with_keras(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -484,6 +502,7 @@ def test_dense_layers_are_turned_and_give_the_same(transposed: bool) -> None:
     assert sorted(left) == ["Constant", "Parameter"]
 
 
+@pytest.mark.slow
 def test_logits_are_what_the_probabilities_are_made_of(weight_file: Path, warm: Path) -> None:
     run = load(CARD, weight_file)
     logits = run.logits(PICTURES)
@@ -500,6 +519,7 @@ def has_bf16() -> bool:
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not has_bf16(), reason="needs a CPU with bfloat16")
 def test_bfloat16_is_near_float32_and_has_a_file_of_its_own(
     weight_file: Path, tmp_path: Path

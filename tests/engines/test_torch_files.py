@@ -444,6 +444,7 @@ HOSTILE: dict[str, bytes] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", HOSTILE)
 def test_a_file_that_is_hostile_or_foreign_is_a_short_error_soon_and_in_little_memory(
     what: str, tmp_path: Path
@@ -487,6 +488,7 @@ def test_a_file_that_is_cut_anywhere_is_an_error(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_packaged_file_that_is_cut_anywhere_is_an_error(tmp_path: Path) -> None:
     data = LITE.read_bytes()
     start = 47_176  # of the numbers
@@ -540,6 +542,7 @@ PIECES = st.sampled_from([
 ])  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(st.lists(PIECES, max_size=40), st.binary(max_size=20), st.booleans())
 def test_any_opcodes_are_an_error_or_numbers(

@@ -27,6 +27,8 @@ from topfive.networks.find import find_network
 from topfive.networks.published import NETWORKS
 from topfive.system import files
 
+pytestmark = pytest.mark.slow
+
 V1_1 = NETWORKS["squeezenet_v1.1"]
 
 

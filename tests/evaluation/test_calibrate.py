@@ -58,6 +58,7 @@ def run(folder: Path, weights: Path, **options: object) -> Calibrated:
     return calibrate(folder, "squeezenet_v1.1", weights=weights, **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_half_of_the_photographs_calibrate_the_answers_to_the_others(
     shared: Path, warm: Path, tmp_path: Path
 ) -> None:
@@ -87,6 +88,7 @@ def test_half_of_the_photographs_calibrate_the_answers_to_the_others(
     assert rejected.count(True) < 12
 
 
+@pytest.mark.slow
 def test_it_is_stored_for_its_weights_recipe_and_precision(
     folder: Path, weight_file: Path, warm: Path
 ) -> None:
@@ -102,6 +104,7 @@ def test_it_is_stored_for_its_weights_recipe_and_precision(
     assert stored.keys() == {f"f32 {one.calibration.recipe}" for one in (result, other)}
 
 
+@pytest.mark.slow
 def test_the_same_pictures_give_the_same_calibration_and_another_run_replaces_it(
     folder: Path, weight_file: Path, warm: Path
 ) -> None:
@@ -113,11 +116,13 @@ def test_the_same_pictures_give_the_same_calibration_and_another_run_replaces_it
     assert find(card, last.weights, "f32", last.calibration.recipe) == last.calibration
 
 
+@pytest.mark.slow
 def test_nothing_is_stored_without_store(folder: Path, weight_file: Path, warm: Path) -> None:
     run(folder, weight_file, store=False)
     assert not records.folder().exists()
 
 
+@pytest.mark.slow
 def test_a_broken_picture_is_a_failure_and_the_others_are_fitted(
     folder: Path, weight_file: Path, warm: Path
 ) -> None:
@@ -136,6 +141,7 @@ def test_a_broken_picture_is_a_failure_and_the_others_are_fitted(
     assert whole["calibration"] == json.loads(json.dumps(result.calibration.to_dict()))
 
 
+@pytest.mark.slow
 def test_pictures_that_the_network_learned_from_are_told_and_the_run_goes_on(
     folder: Path, weight_file: Path, warm: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -151,6 +157,7 @@ def test_pictures_that_the_network_learned_from_are_told_and_the_run_goes_on(
     assert known == result.calibration, "it is stored all the same"
 
 
+@pytest.mark.slow
 def test_pictures_that_a_network_was_taught_are_known_by_their_contents(
     folder: Path, weight_file: Path, warm: Path, tmp_path: Path
 ) -> None:
@@ -172,6 +179,7 @@ def test_pictures_that_a_network_was_taught_are_known_by_their_contents(
     assert told.heard[-1] == f"3 of 24 pictures are some that own was taught; {FLATTERS}"
 
 
+@pytest.mark.slow
 def test_each_picture_keeps_its_class_and_is_asked_as_classify_asks(
     folder: Path, weight_file: Path, warm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +204,7 @@ def test_each_picture_keeps_its_class_and_is_asked_as_classify_asks(
     assert len(pictures) == len(seen["truths"]) == 24
 
 
+@pytest.mark.slow
 def test_too_few_pictures_are_an_error_and_nothing_is_stored(
     folder: Path, weight_file: Path, warm: Path
 ) -> None:
@@ -212,6 +221,7 @@ def test_wrong_options_are_refused_before_the_folder_is_read(tmp_path: Path) -> 
             calibrate(tmp_path / "missing", "squeezenet", **options)
 
 
+@pytest.mark.slow
 def test_remarks_tell_of_few_pictures_and_of_classes_that_none_shows(
     folder: Path, weight_file: Path, warm: Path
 ) -> None:
@@ -226,6 +236,7 @@ def test_remarks_tell_of_few_pictures_and_of_classes_that_none_shows(
     )
 
 
+@pytest.mark.slow
 def test_a_remark_tells_of_a_temperature_at_a_bound(
     folder: Path, weight_file: Path, warm: Path, tmp_path: Path
 ) -> None:
@@ -258,6 +269,7 @@ def test_answers_that_are_no_numbers_are_an_error(
         run(folder, weight_file)
 
 
+@pytest.mark.slow
 def test_the_network_may_be_a_card(folder: Path, weight_file: Path, warm: Path) -> None:
     card = Classifier("squeezenet_v1.1", weights=weight_file).network
     result = calibrating.calibrate(folder, card, weights=weight_file, store=False)

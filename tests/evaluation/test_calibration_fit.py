@@ -30,6 +30,8 @@ from topfive.evaluation.calibration_fit import (
     fit,
 )
 
+pytestmark = pytest.mark.slow
+
 Logits = NDArray[np.float32]
 Truths = NDArray[np.intp]
 SPLITS = 60

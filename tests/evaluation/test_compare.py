@@ -107,6 +107,7 @@ def test_each_network_is_counted_where_it_is_with_the_majority(
     assert told["pictures"][1]["answers"][2]["predictions"][0]["label"] == LABELS[9].name
 
 
+@pytest.mark.slow
 def test_a_real_network_answers_as_alone_and_says_what_it_takes(warm: Path) -> None:
     pictures = [str(PHOTOGRAPHS[name]) for name in ("cat", "camera", "temple")]
     expected = list(Classifier("lite0").stream(pictures))
@@ -125,6 +126,7 @@ def test_a_real_network_answers_as_alone_and_says_what_it_takes(warm: Path) -> N
     assert (failure.source, failure.kind) == ("nothing.jpg", "missing")
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_the_networks_own_process(
     weight_file: Path, warm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +155,7 @@ def test_the_first_answer_is_not_timed_and_few_pictures_are_answered_again(tmp_p
     assert rows[:, 0].tolist() == [7, 8, 9]
 
 
+@pytest.mark.slow
 def test_an_error_in_the_networks_process_is_the_same_error_here(
     weight_file: Path, tmp_path: Path
 ) -> None:

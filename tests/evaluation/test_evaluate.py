@@ -94,6 +94,7 @@ def by_name(evaluation: Evaluation) -> dict[str, tuple[int, int, float]]:
             for one in evaluation.judgements}  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fake")
 def test_all_classes_are_answers(folder: Path) -> None:
     comparison = evaluate.evaluate(folder, ["resnet50"])
@@ -119,6 +120,7 @@ def test_all_classes_are_answers(folder: Path) -> None:
     assert evaluation.pictures_per_second == 5 / evaluation.seconds
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fake")
 def test_pictures_that_a_network_learned_from_are_told_once_and_measured(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -142,6 +144,7 @@ def test_the_hashes_of_the_pictures_that_were_judged_are_handed_on(folder: Path)
     assert trial.hashes == [hashlib.sha256(source.read()).hexdigest() for source, _ in known]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fake")
 def test_restricted_the_classes_that_are_here_share_all(folder: Path) -> None:
     (evaluation,) = evaluate.evaluate(folder, ["resnet50"], restrict=True).evaluations
@@ -159,6 +162,7 @@ def test_restricted_the_classes_that_are_here_share_all(folder: Path) -> None:
     assert (evaluation.top1.hits, evaluation.top5.hits) == (3, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fake")
 def test_failures_are_counted_and_not_scored(folder: Path) -> None:
     (folder / "tench" / "bad.png").write_bytes(b"no picture")
@@ -179,6 +183,7 @@ def test_failures_are_counted_and_not_scored(folder: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fake")
 def test_pictures_may_all_fail(tmp_path: Path) -> None:
     (tmp_path / "tench").mkdir()
@@ -189,6 +194,7 @@ def test_pictures_may_all_fail(tmp_path: Path) -> None:
     assert np.isnan(evaluation.calibration_error)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fake")
 def test_answers_that_are_no_numbers_are_no_answers(folder: Path) -> None:
     save(folder, 5, "tench/f.png")
@@ -196,6 +202,7 @@ def test_answers_that_are_no_numbers_are_no_answers(folder: Path) -> None:
         evaluate.evaluate(folder, ["resnet50"])
 
 
+@pytest.mark.slow
 def test_all_combinations_are_measured_one_after_the_other(
     folder: Path, fake: list[weakref.ref[Any]]
 ) -> None:
@@ -234,6 +241,7 @@ def test_what_is_in_the_way_is_said_before_the_first_picture(folder: Path) -> No
     assert heard.said == [5]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fake")
 @pytest.mark.parametrize(
     ("chosen", "said"),
@@ -254,6 +262,7 @@ def test_what_does_not_fit_is_a_usage_error(
         evaluate.evaluate(folder, **chosen)
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_it_and_leaves_no_thread_at_work(
     folder: Path, fake: list[weakref.ref[Any]]
 ) -> None:
@@ -269,6 +278,7 @@ def test_an_interrupt_ends_it_and_leaves_no_thread_at_work(
     assert all(one() is None for one in fake)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fake")
 def test_probabilities_are_not_kept(folder: Path) -> None:
     held: list[weakref.ref[Any]] = []
@@ -287,6 +297,7 @@ def test_probabilities_are_not_kept(folder: Path) -> None:
     assert all(one() is None for one in held)
 
 
+@pytest.mark.slow
 def test_squeezenet_on_the_shared_photographs(shared: Path, warm: Path) -> None:
     weights = shared / "weights" / "compressed_SqueezeNet.net"
     by_file = evaluate.evaluate(
@@ -304,6 +315,7 @@ def test_squeezenet_on_the_shared_photographs(shared: Path, warm: Path) -> None:
     assert len(by_file.disagreements) == 160 - pair.agreement.hits
 
 
+@pytest.mark.slow
 def test_photographs_in_other_layouts_get_the_same_numbers(warm: Path, tmp_path: Path) -> None:
     """`test_ground_truth` has all layouts."""
     index = {label.name: number for number, label in enumerate(LABELS)}

@@ -123,6 +123,7 @@ def test_without_lessons_or_with_damaged_ones_nothing_is_said(
     assert familiar_pictures.by_contents(network, [digest]) is None
 
 
+@pytest.mark.slow
 def test_a_tuned_network_knows_its_folders_by_their_places(
     weight_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,12 +79,14 @@ def test_ids_differ_between_plots_and_every_reference_leads_somewhere() -> None:
         assert set(used) == set(ids)
 
 
+@pytest.mark.slow
 def test_the_same_plot_gives_the_same_bytes() -> None:
     assert plots.inline(lines(), "x", "a") == plots.inline(lines(), "x", "a")
     assert plots.picture(lines(), "png") == plots.picture(lines(), "png")
     assert plots.inline(lines(4), "x", "a") != plots.inline(lines(), "x", "a")
 
 
+@pytest.mark.slow
 def test_a_picture_is_a_file_of_its_own() -> None:
     with Image.open(io.BytesIO(plots.picture(lines(), "png", width=300, height=200))) as picture:
         assert picture.size == (600, 400)
@@ -147,6 +149,7 @@ def test_ranked_values_fall() -> None:
     assert x_of(axes.lines[0]) == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", [
     partial(plots.draw_intervals, names=[], series={}),
     partial(plots.draw_reliability, bins=()),

@@ -67,6 +67,7 @@ def page(comparison: Comparison, folder: Path) -> Page:
     return Page(file.read_text("utf-8"))
 
 
+@pytest.mark.slow
 def test_a_page_runs_nothing_and_asks_for_nothing(hostile: Comparison, tmp_path: Path) -> None:
     found = page(hostile, tmp_path)
     assert found.open == []
@@ -84,6 +85,7 @@ def test_a_page_runs_nothing_and_asks_for_nothing(hostile: Comparison, tmp_path:
     assert len(ids) == len(set(ids)) > 10
 
 
+@pytest.mark.slow
 def test_names_on_a_page_stay_names(hostile: Comparison, tmp_path: Path) -> None:
     found = page(hostile, tmp_path)
     for name in judged.HOSTILE:
@@ -95,6 +97,7 @@ def test_names_on_a_page_stay_names(hostile: Comparison, tmp_path: Path) -> None
     assert not set(raw) & {"\u202e", "\x1b", "\udcff"}
 
 
+@pytest.mark.slow
 def test_the_worst_errors_are_small_pictures_the_most_confident_first(
     hostile: Comparison, tmp_path: Path
 ) -> None:
@@ -113,6 +116,7 @@ def test_the_worst_errors_are_small_pictures_the_most_confident_first(
     assert re.search(rf"✗ {label}\s+95.0 %", found.text)
 
 
+@pytest.mark.slow
 def test_a_large_picture_becomes_a_small_one_and_a_gone_one_an_empty_frame(tmp_path: Path) -> None:
     sources = judged.pictures(tmp_path, ["large.jpg", "gone.jpg"], (3000, 1500))
     (tmp_path / "gone.jpg").unlink()
@@ -124,6 +128,7 @@ def test_a_large_picture_becomes_a_small_one_and_a_gone_one_an_empty_frame(tmp_p
     assert sizes == [(240, 120), (240, 180)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_the_published_accuracy_stands_beside_the_measured_with_the_recipe_of_each(
     hostile: Comparison, tmp_path: Path, suffix: str
@@ -139,6 +144,7 @@ def test_the_published_accuracy_stands_beside_the_measured_with_the_recipe_of_ea
             assert word in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".html", ".md"])
 def test_tables_say_what_was_measured(hostile: Comparison, tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"out{suffix}"
@@ -198,6 +204,7 @@ def test_json_says_all_and_is_plain(hostile: Comparison, tmp_path: Path) -> None
             assert each["predictions"][0]["probability"] == judgement.predictions[0].probability
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_nothing_may_have_been_measured(tmp_path: Path, suffix: str) -> None:
     """All pictures failed: there is no share, and no picture."""
@@ -210,6 +217,7 @@ def test_nothing_may_have_been_measured(tmp_path: Path, suffix: str) -> None:
     assert "nan %" not in text
 
 
+@pytest.mark.slow
 def test_a_large_run_stays_a_small_page(tmp_path: Path) -> None:
     names = [f"{number}.jpg" for number in range(1000)]
     sources = judged.pictures(tmp_path / "many", names[:60], (500, 375))
@@ -225,6 +233,7 @@ def test_a_large_run_stays_a_small_page(tmp_path: Path) -> None:
     assert len(found.all("details")) >= 1
 
 
+@pytest.mark.slow
 def test_the_same_comparison_gives_the_same_bytes(hostile: Comparison, tmp_path: Path) -> None:
     for suffix in FORMATS:
         for name in ("a", "b"):
@@ -256,6 +265,7 @@ def test_what_cannot_be_written_is_refused_before_the_run(tmp_path: Path) -> Non
     report.check(tmp_path / "OUT.HTML")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["out.html", "out.md", "out.json"])
 def test_a_full_disk_leaves_nothing(hostile: Comparison, small_disk: Path, name: str) -> None:
     room = os.statvfs(small_disk)
@@ -298,6 +308,7 @@ def test_formats_for_standard_output_are_the_files(hostile: Comparison, tmp_path
         assert told == (tmp_path / f"out{suffix}").read_text("utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("num_classes", "num_pictures", "said"), [
     (10, 20, "Top-1 accuracy of each class"),
     (20, 100, "Top-1 accuracy of the classes, by rank"),

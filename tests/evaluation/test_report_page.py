@@ -132,6 +132,7 @@ def shown(browser: Any, file: Path, size: str, scheme: str) -> Iterator[Seen]:
     context.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("size", SIZES)
 def test_the_page_can_be_read(browser: Any, report: Path, size: str, scheme: str) -> None:
@@ -156,6 +157,7 @@ def test_the_page_can_be_read(browser: Any, report: Path, size: str, scheme: str
         ]
 
 
+@pytest.mark.slow
 def test_light_and_dark_differ_plots_too(browser: Any, report: Path) -> None:
     found = []
     for scheme in SCHEMES:
@@ -169,6 +171,7 @@ def test_light_and_dark_differ_plots_too(browser: Any, report: Path) -> None:
         assert light != dark
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_hostile_names_are_shown_and_do_nothing(browser: Any, report: Path, size: str) -> None:
     with shown(browser, report, size, "light") as seen:
@@ -187,6 +190,7 @@ def test_hostile_names_are_shown_and_do_nothing(browser: Any, report: Path, size
         assert len([url for url in seen.requests if not url.startswith("data:")]) == 1
 
 
+@pytest.mark.slow
 def test_the_policy_would_stop_a_script(browser: Any, report: Path, tmp_path: Path) -> None:
     """Were a name ever to become markup, it would still not run nor fetch."""
     text = report.read_text("utf-8")
@@ -197,6 +201,7 @@ def test_the_policy_would_stop_a_script(browser: Any, report: Path, tmp_path: Pa
         assert all("Content Security Policy" in message for message in seen.said)
 
 
+@pytest.mark.slow
 def test_the_page_has_an_order_for_those_who_hear_it(browser: Any, report: Path) -> None:
     with shown(browser, report, "desk", "light") as seen:
         page = seen.page
@@ -218,6 +223,7 @@ def test_the_page_has_an_order_for_those_who_hear_it(browser: Any, report: Path)
         page.wait_for_function("element => element.scrollLeft > 0", arg=scroller)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_a_thousand_classes_and_all_networks_fit(browser: Any, large: Path, size: str) -> None:
     with shown(browser, large, size, "dark") as seen:

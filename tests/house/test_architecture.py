@@ -19,6 +19,7 @@ SOURCE = ROOT / "src" / "topfive"
 Rule = Callable[[House], Iterator[str]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_the_house_keeps_its_rules(rule: Rule) -> None:
     assert list(rule(House(SOURCE, PAGE))) == []

@@ -63,6 +63,7 @@ def test_the_readmes_session_is_what_the_commands_print(
     )
 
 
+@pytest.mark.slow
 def test_the_tutorials_script_prints_and_says_that_there_is_no_screen(at_home: None) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
     done = subprocess.run(
@@ -76,6 +77,7 @@ def test_the_tutorials_script_prints_and_says_that_there_is_no_screen(at_home: N
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 def test_the_tutorials_script_ends_with_the_errors_status(at_home: None) -> None:
     command = [sys.executable, "classify_image.py", "-m", "lite0", "-i"]
     for picture, network, status in (("no.jpg", "lite0", 1), ("x.jpg", "vgg61", 2)):
@@ -88,6 +90,7 @@ def test_the_tutorials_script_ends_with_the_errors_status(at_home: None) -> None
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_the_tutorials_script_shows_the_picture(at_home: None, screen: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "classify_image.py", "-i", "examples/soccer_ball.jpg", "-m", "lite0"],

@@ -25,6 +25,7 @@ def script() -> dict[str, Any]:
     return runpy.run_path(str(ROOT / "scripts" / "draw_soccer_ball.py"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("recipe", ["default", "tutorial"])
 def test_the_default_network_calls_the_example_a_soccer_ball(
@@ -42,6 +43,7 @@ def test_the_example_is_small() -> None:
     assert decoding.decode(PICTURE.read_bytes())[0].size == (1024, 768)
 
 
+@pytest.mark.slow
 def test_the_script_draws_the_example(script: dict[str, Any]) -> None:
     committed = np.asarray(decoding.decode(PICTURE.read_bytes())[0], np.float64)
     drawn = np.asarray(script["draw"](), np.float64)
@@ -51,6 +53,7 @@ def test_the_script_draws_the_example(script: dict[str, Any]) -> None:
     assert (difference > 60).mean() < 0.001
 
 
+@pytest.mark.slow
 def test_another_seed_grows_another_lawn_around_the_same_ball(script: dict[str, Any]) -> None:
     one, same, other = (np.asarray(script["draw"](128, 96, seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)

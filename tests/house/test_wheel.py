@@ -14,6 +14,8 @@ import pytest
 
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 # Imports every module in the folder that it runs in, and says which they were, and what of
 # topfive was imported from elsewhere.
 IMPORT = """

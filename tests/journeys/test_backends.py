@@ -16,6 +16,8 @@ from tests.conftest import ROOT, SHARED
 from topfive.networks import weights
 from topfive.networks.published import NETWORKS
 
+pytestmark = pytest.mark.slow
+
 TUTORIAL = ("vgg16", "vgg19", "resnet50", "inception_v3", "xception")
 MADE = """
 import sys; from pathlib import Path; from tests.support import fakes

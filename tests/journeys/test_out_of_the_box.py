@@ -17,6 +17,8 @@ from topfive.cli.main import main
 from topfive.errors import UnknownNetworkError
 from topfive.networks.published import DEFAULT_NETWORK, NETWORKS
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = ROOT / "examples" / "soccer_ball.jpg"
 SAID = {"cat": "tiger_cat", "coffee": "espresso", "camera": "tripod", "motorcycle": "moped",
         "temple": "palace", "flower": "daisy"}  # fmt: skip

@@ -17,6 +17,8 @@ import pytest
 from tests.conftest import ROOT
 from topfive.networks.cards import KERAS_BACKENDS
 
+pytestmark = pytest.mark.slow
+
 STEPS = 6  # of an epoch
 
 

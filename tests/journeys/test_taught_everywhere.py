@@ -31,6 +31,8 @@ from topfive.evaluation import bench_subjects, compare, evaluate
 from topfive.networks import records, taught_folders
 from topfive.networks.cards import Network
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = ("../../evil", "<script>alert(1)</script>", '=1+1, "x"', "été ☃")
 KNOWN = "n02088364"  # a beagle
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray")

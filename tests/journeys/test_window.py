@@ -22,6 +22,8 @@ from topfive.networks.published import NETWORKS
 from topfive.pictures import decoding, pixels, preparation
 from topfive.pictures.pixels import to_8_bits, windowed
 
+pytestmark = pytest.mark.slow
+
 WINDOW = (-160.0, 240.0)
 COLOURS = pictures.colours()
 # Values under, at, between, at and over the ends, and what they become.

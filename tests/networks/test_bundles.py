@@ -129,6 +129,7 @@ def lite_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "lite.tar"
 
 
+@pytest.mark.slow
 def test_a_packages_weights_come_in_a_bundle_to_where_they_are_used_from(
     lite_bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

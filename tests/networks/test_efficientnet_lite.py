@@ -60,6 +60,7 @@ def counted(name: str) -> tuple[Counting, int]:
     return layers, efficientnet_lite.assemble(efficientnet_lite.VARIANTS[name], 0, layers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_depth_on_the_card_is_the_longest_path_of_layers_with_kernels(
     name: str, models: dict[str, Any]
@@ -121,6 +122,7 @@ def test_the_layers_are_those_of_the_weight_file_in_its_order(
     assert found == kernels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_layers_are_the_authors(name: str, models: dict[str, Any]) -> None:
     layers = models[name].layers
@@ -155,6 +157,7 @@ def test_only_units_of_one_width_and_size_are_added_to_and_the_later_ones_droppe
     assert rate == (0.3 if name == "efficientnet_lite2" else 0.2)
 
 
+@pytest.mark.slow
 def test_without_an_activation_a_model_returns_logits() -> None:
     with keras_models.without_initial_values():
         logits, usual = (
@@ -183,6 +186,7 @@ def test_pixels_are_scaled_as_the_authors_do(name: str) -> None:
     assert (recipe.fit, recipe.filter, recipe.short_side) == ("crop", "bicubic", card.size + 32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite2"])
 def test_with_its_channels_first_a_network_answers_the_same(name: str, tmp_path: Path) -> None:
     card = NETWORKS[name]
@@ -223,6 +227,7 @@ def by_hand(
     return np.clip(found, 0, 6) if active else found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [7, 8, 9])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize(

@@ -148,6 +148,7 @@ def test_only_what_is_above_a_class_can_be_asked_for() -> None:
         hierarchy.find_node(nodes, "bird")
 
 
+@pytest.mark.slow
 def test_the_script_makes_the_table_from_wordnet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +162,7 @@ def test_the_script_makes_the_table_from_wordnet(
     assert (tmp_path / "table.tsv").read_text("utf-8") == shipped
 
 
+@pytest.mark.slow
 def test_photographs_of_a_cat_are_of_a_cat(warm: Path) -> None:
     classifier = Classifier(hierarchy=True, ancestors=["cat", "self-propelled vehicle"])
     right = sure = 0

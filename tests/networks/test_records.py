@@ -41,6 +41,7 @@ def test_a_strange_name_stays_in_the_folder() -> None:
     assert records.path("../../x/y", "md5:1").parent == records.folder()
 
 
+@pytest.mark.slow
 def test_many_at_once_lose_nothing() -> None:
     def add(number: int) -> None:
         records.update(*KEY, records.PRECISIONS, str(number), {"n": number})

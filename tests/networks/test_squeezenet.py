@@ -38,6 +38,7 @@ SIZES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "layer"), SIZES)
 def test_a_layer_has_caffes_shape(models: dict[str, Any], name: str, layer: str) -> None:
     size, channels = SIZES[name, layer]
@@ -52,6 +53,7 @@ def test_the_last_convolution_is_rectified_then_averaged(models: dict[str, Any],
     assert models[name].output_shape == (None, 1000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", range(3, 30))
 def test_pooling_in_ceil_mode_is_caffes(size: int) -> None:
     """Windows start at every second pixel and may hang over the far edge, as in Caffe."""
@@ -66,6 +68,7 @@ def test_pooling_in_ceil_mode_is_caffes(size: int) -> None:
     assert np.array_equal(received[0], expected)
 
 
+@pytest.mark.slow
 def test_the_published_weights_answer_as_an_independent_model_does(shared: Path) -> None:
     """A few pictures, operation by operation; the engines' tests run them all."""
     model = keras_models.build(V1_0, shared / "weights" / "compressed_SqueezeNet.net")

@@ -309,6 +309,7 @@ def test_a_card_that_could_not_be_read_is_not_written(tmp_path: Path, more: dict
     assert names(folder) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("step", [0, 1])
 def test_a_kill_while_it_is_written_leaves_the_old_network(
@@ -355,6 +356,7 @@ def first_value(folder: Path) -> float | str:
         return str(error)
 
 
+@pytest.mark.slow
 def test_a_reader_finds_the_old_network_or_the_new_one(tmp_path: Path) -> None:
     folder = tmp_path / "pets"
     write(folder)

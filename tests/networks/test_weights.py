@@ -217,6 +217,7 @@ def test_what_is_not_a_weight_file_is_never_pinned(unhashed: Network, server: Se
     assert weights.checksum(unhashed) is None
 
 
+@pytest.mark.slow
 def test_threads_that_ask_at_once_cause_one_download(network: Network, server: Server) -> None:
     server.pages["/folder/random.h5"].delay = 0.01
     with ThreadPoolExecutor(8) as pool:
@@ -225,6 +226,7 @@ def test_threads_that_ask_at_once_cause_one_download(network: Network, server: S
     assert len(server.requests) == 1
 
 
+@pytest.mark.slow
 def test_processes_that_ask_at_once_cause_one_download(network: Network, server: Server) -> None:
     server.pages["/folder/random.h5"].delay = 0.08  # a second and a half in all
     processes = [command(network, "weights", "fetch", "vgg16") for _ in range(2)]
@@ -236,6 +238,7 @@ def test_processes_that_ask_at_once_cause_one_download(network: Network, server:
     assert weights.path(network).read_bytes() == BODY
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 def test_an_interrupted_download_leaves_a_part_and_is_gone_on_with(
     network: Network, server: Server
@@ -260,6 +263,7 @@ def test_an_interrupted_download_leaves_a_part_and_is_gone_on_with(
     assert not part.exists()
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_does_not_keep_the_lock(network: Network, server: Server) -> None:
     page = server.pages["/folder/random.h5"]
     page.delay = 0.2
@@ -509,6 +513,7 @@ def test_what_belongs_to_a_package_is_pips_to_remove() -> None:
     assert file.is_file()
 
 
+@pytest.mark.slow
 def test_a_packages_file_is_imported_into_kerass_folder_where_there_is_no_package(
     without_lite0: Path, tmp_path: Path
 ) -> None:

@@ -29,6 +29,7 @@ def letters(drawn: Image.Image) -> np.ndarray:
     return np.argwhere(np.asarray(drawn.convert("L")) > 250)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [200, 640, 8000])
 @pytest.mark.parametrize("colour", ["black", "white"])
 def test_the_label_can_be_read_at_every_width_on_light_and_dark(width: int, colour: str) -> None:
@@ -63,6 +64,7 @@ def test_the_picture_itself_stays_as_it_is() -> None:
     assert picture.getbbox() is None
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     width=st.integers(1, 900), height=st.integers(1, 900), label=st.text(min_size=1, max_size=60)
@@ -136,6 +138,7 @@ def test_no_screen_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         show(Image.new("RGB", (9, 9)), "x")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("key", "goes_on"), [("space", True), ("Escape", False), ("q", False)])
 def test_the_window_shows_the_picture_until_a_key(
     screen: str, tmp_path: Path, key: str, goes_on: bool
@@ -166,6 +169,7 @@ def test_the_window_shows_the_picture_until_a_key(
     assert process.communicate(timeout=30) == (f"{goes_on}\n", "")
 
 
+@pytest.mark.slow
 def test_ctrl_c_closes_the_window(screen: str) -> None:
     code = (
         "from PIL import Image; from topfive.pictures import window\n"

@@ -91,6 +91,7 @@ def test_names_that_do_not_print_are_spelled_out() -> None:
     assert np.array_equal(np.asarray(sheet([(red(), ["a\nb\x1b\u202e"])])), np.asarray(spelled))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.text(max_size=500), max_size=3), st.integers(1, 400), st.integers(1, 400),
        st.integers(20, 400))  # fmt: skip

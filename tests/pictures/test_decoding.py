@@ -111,6 +111,7 @@ def huge_png() -> bytes:
     return data[:place] + pictures.png_chunk(b"IDAT", body) + pictures.png_chunk(b"IEND", b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [
@@ -221,6 +222,7 @@ def test_any_array_of_whole_numbers_is_a_picture(array: NDArray[np.generic]) -> 
     assert (picture.mode, picture.size) == ("RGB", array.shape[1::-1])
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     width=st.integers(1, 700),
@@ -255,6 +257,7 @@ def plain_crop(picture: Image.Image, size: int, recipe: Recipe) -> NDArray[np.ui
     return np.asarray(resized)[top : top + size, left : left + size]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     width=st.integers(30, 900),
@@ -371,6 +374,7 @@ def photographs(tmp_path: Path) -> list[Path]:
     return files
 
 
+@pytest.mark.slow
 def test_the_tutorials_recipe_equals_keras_on_real_photographs(photographs: list[Path]) -> None:
     for network in ("vgg16", "xception"):
         card = NETWORKS[network]
@@ -381,6 +385,7 @@ def test_the_tutorials_recipe_equals_keras_on_real_photographs(photographs: list
             assert (square == keras_square(file, card.size)).all(), file.name
 
 
+@pytest.mark.slow
 def test_crop_is_resize_then_centre_crop_on_real_photographs(photographs: list[Path]) -> None:
     recipe = NETWORKS["vgg16"].recipe
     for file in photographs:
@@ -410,6 +415,7 @@ DRAFTED = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["RGB", "noise", "L", "CMYK"])
 @pytest.mark.parametrize("part", [2, 4])
 def test_a_drafts_square_is_the_wholes_to_the_stated_tolerance(part: int, kind: str) -> None:
@@ -427,6 +433,7 @@ def test_a_drafts_square_is_the_wholes_to_the_stated_tolerance(part: int, kind: 
         assert difference.max() <= MOST
 
 
+@pytest.mark.slow
 def test_a_draft_takes_less_time() -> None:
     data = enlarged(PHOTOGRAPHS["temple"], 3_632, 4)
 

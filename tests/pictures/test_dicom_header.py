@@ -81,6 +81,7 @@ print("pydicom" in sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_pydicom_is_imported_for_dicom_alone() -> None:
     jpeg = pictures.encode(pictures.colours(), "JPEG")
     for data, imported in (([jpeg], "False"), ([jpeg, PLAIN], "True")):
@@ -228,6 +229,7 @@ def test_a_value_of_megabytes_is_refused_before_it_is_taken_apart() -> None:
     assert time.perf_counter() - start < 0.5
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_damaged_files_raise_nothing_but_a_picture_error(data: st.DataObject) -> None:
@@ -272,6 +274,7 @@ print([one for one in seen if one[0] not in ("os.listdir", "os.scandir")])
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_and_no_other_file_is_opened() -> None:
     """Whatever a file names: files, addresses."""
     references: dict[str, Any] = {

@@ -102,6 +102,7 @@ def test_a_truncated_picture_is_broken(name: str, fraction: float) -> None:
     assert "\n" not in str(error)
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None)
 @given(data=st.data())
 def test_damaged_files_raise_nothing_but_a_picture_error(data: st.DataObject) -> None:
@@ -229,6 +230,7 @@ def test_of_an_animation_or_many_pages_only_the_first_is_decoded(
     assert np.abs(decoded - (250, 20, 20)).max() <= 8
 
 
+@pytest.mark.slow
 def test_thousands_of_frames_cost_nothing() -> None:
     frames = [Image.new("P", (200, 200), number % 256) for number in range(3000)]
     data = pictures.encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
@@ -237,6 +239,7 @@ def test_thousands_of_frames_cost_nothing() -> None:
     assert time.perf_counter() - start < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [b"zTXt", b"iTXt", b"iCCP"])
 def test_metadata_that_unpacks_to_gigabytes_is_not_unpacked(name: bytes) -> None:
     packer = zlib.compressobj(9)

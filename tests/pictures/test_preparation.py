@@ -53,6 +53,7 @@ def test_a_file_has_its_square_its_hash_and_its_size(tmp_path: Path) -> None:
     assert (prepared.width, prepared.height) == (64, 48)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("draft", [False, True])
 @pytest.mark.parametrize("size", [(64, 48), (1600, 1200), (1200, 1200)])

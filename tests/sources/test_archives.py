@@ -171,6 +171,7 @@ def test_a_wrong_checksum_at_the_end_of_a_compressed_tar_is_told() -> None:
     assert read(bytes(data)) == [*FILES.items(), ("photos.bin", "broken")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3000])
 def test_headers_without_end_are_refused_in_little_memory(count: int) -> None:
     """One of 2 GB, and a chain of thousands."""
@@ -289,6 +290,7 @@ def test_an_archive_that_goes_away_fails_its_members() -> None:
         assert outcome(source) == "unreadable"
 
 
+@pytest.mark.slow
 def test_members_that_are_not_read_cost_little() -> None:
     data = tar({f"{number}.jpg": b"x" for number in range(10_000)})
     Path("many.tar").write_bytes(data)

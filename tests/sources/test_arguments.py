@@ -151,6 +151,7 @@ def test_links_to_files_are_read_and_broken_ones_are_missing(folder: Path) -> No
     assert sum(source.name == "./broken.jpg" for source in read(["."])) == 1
 
 
+@pytest.mark.slow
 def test_a_folder_of_ten_thousand_files_is_listed_at_once(tmp_path: Path) -> None:
     many = tmp_path / "many"
     many.mkdir()

@@ -69,6 +69,7 @@ def read(
     return [dict(json.loads(line)) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", PLACES)
 def test_objects_folders_and_patterns_are_listed_and_read(
     protocol: str, server: bucket_server.Server, tmp_path: Path
@@ -92,6 +93,7 @@ def test_objects_folders_and_patterns_are_listed_and_read(
     assert list(results[3]) == list(folder)  # in order
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", PLACES)
 def test_what_cannot_be_read_is_one_failure_that_says_why(
     protocol: str, server: bucket_server.Server, tmp_path: Path
@@ -116,6 +118,7 @@ def test_what_cannot_be_read_is_one_failure_that_says_why(
     assert large == {f"{place}/in/[x].jpg": "too-large: over the limit of 3 bytes"}
 
 
+@pytest.mark.slow
 def test_a_bucket_is_listed_page_by_page(server: bucket_server.Server, tmp_path: Path) -> None:
     pytest.importorskip("s3fs")
     code = ("from topfive.sources import arguments as sources; found = sources.read(['s3://photos/in/'])\n"
@@ -128,6 +131,7 @@ def test_a_bucket_is_listed_page_by_page(server: bucket_server.Server, tmp_path:
     assert len(server.requests) == 2  # pages of three, the first hidden or the folder itself
 
 
+@pytest.mark.slow
 def test_a_server_that_refuses_is_a_failure(tmp_path: Path) -> None:
     pytest.importorskip("s3fs")
     with bucket_server.serving({}) as other:

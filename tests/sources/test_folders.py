@@ -126,6 +126,7 @@ print(number, peak() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's counters")
 def test_memory_does_not_grow_with_the_folder() -> None:
     """The folder is made up: to make 300,000 files takes longer than all tests here."""

@@ -56,6 +56,7 @@ def test_a_file_arrives_whole_and_nothing_else_is_left(server: Server, tmp_path:
     assert server.requests[0].encoding == "identity"
 
 
+@pytest.mark.slow
 def test_a_body_that_is_cut_again_and_again_is_gone_on_with(server: Server, tmp_path: Path) -> None:
     # Cuts in a row are counted anew after a megabyte: these are more than RETRIES allows.
     cuts = [150_000, 400_000, 20_000, 1_100_000, 100_000, 90_000, 200_000, 70_000]
@@ -160,6 +161,7 @@ def test_a_server_that_cannot_go_on_where_asked_still_delivers(
     assert (tmp_path / "x").read_bytes() == BODY
 
 
+@pytest.mark.slow
 def test_an_unasked_compression_is_undone(server: Server, tmp_path: Path) -> None:
     fetch(server, tmp_path / "x", Page(BODY, gzip=True, cuts=[300_000, 900_000]))
     assert (tmp_path / "x").read_bytes() == BODY
@@ -266,6 +268,7 @@ def test_a_server_that_stops_sending_runs_into_the_time_out(
         fetch(server, tmp_path / "x", Page(BODY, delay=0.6))
 
 
+@pytest.mark.slow
 def test_a_slow_server_is_waited_for(server: Server, tmp_path: Path) -> None:
     assert fetch(server, tmp_path / "x", Page(BODY, delay=0.01)) == [""]
 
@@ -294,6 +297,7 @@ def test_a_file_that_the_disk_has_no_room_for_is_not_begun(server: Server, tmp_p
     assert server.requests == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="has no file size limit")
 def test_a_disk_that_runs_full_keeps_the_part_for_later(server: Server, tmp_path: Path) -> None:
     program = f"""

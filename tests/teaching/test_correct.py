@@ -32,6 +32,8 @@ from topfive.teaching.correct import Corrected, add, forget, history, undo
 from topfive.teaching.extend import extend
 from topfive.teaching.teach import teach
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("boards", "discs", "stripes")
 
 

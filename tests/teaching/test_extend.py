@@ -81,6 +81,7 @@ class Told(Listener):
         self.warnings.append(text)
 
 
+@pytest.mark.slow
 def test_it_costs_at_most_two_points_and_recognises_new_pictures(
     warm: Path, tmp_path: Path
 ) -> None:
@@ -117,6 +118,7 @@ def test_it_costs_at_most_two_points_and_recognises_new_pictures(
     assert np.mean(list(right(further, str(tmp_path / "out")).values())) >= 0.75
 
 
+@pytest.mark.slow
 def test_one_softmax_is_over_both_and_the_old_classes_keep_their_proportions(
     run: Extend, pictures: Path, blobs: Path, weight_file: Path, tmp_path: Path
 ) -> None:
@@ -138,6 +140,7 @@ def test_one_softmax_is_over_both_and_the_old_classes_keep_their_proportions(
         np.testing.assert_allclose(new.values[1000:], share * odds, atol=2e-4)
 
 
+@pytest.mark.slow
 def test_the_folder_holds_what_it_takes_to_be_corrected_and_how_it_was_made(
     run: Extend, tmp_path: Path
 ) -> None:
@@ -158,6 +161,7 @@ def test_the_folder_holds_what_it_takes_to_be_corrected_and_how_it_was_made(
     assert (answers[:, 0] < 0).all()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_network(run: Extend, tmp_path: Path) -> None:
     names = [tmp_path / name for name in ("one", "two", "three")]
     for out, seed in zip(names, (1, 1, 2), strict=True):
@@ -167,6 +171,7 @@ def test_the_same_seed_gives_the_same_network(run: Extend, tmp_path: Path) -> No
     assert first == second != third
 
 
+@pytest.mark.slow
 def test_without_their_classes_the_first_answers_to_old_pictures_are_to_stay(
     run: Extend, blobs: Path, tmp_path: Path
 ) -> None:
@@ -184,6 +189,7 @@ def test_without_their_classes_the_first_answers_to_old_pictures_are_to_stay(
     assert "right before" not in text
 
 
+@pytest.mark.slow
 def test_pictures_of_old_classes_may_be_labelled_by_folders_and_some_left_out(
     run: Extend, blobs: Path, pictures: Path, tmp_path: Path
 ) -> None:
@@ -204,6 +210,7 @@ def test_pictures_of_old_classes_may_be_labelled_by_folders_and_some_left_out(
     assert "right before" in teach_text.describe_extension(result)
 
 
+@pytest.mark.slow
 def test_new_classes_are_measured_on_a_validation(
     run: Extend, pictures: Path, tmp_path: Path
 ) -> None:
@@ -249,6 +256,7 @@ def test_what_is_missing_is_said_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_new_pictures_that_are_like_the_old_ones_are_refused_and_nothing_is_written(
     run: Extend, tmp_path: Path
 ) -> None:
@@ -262,6 +270,7 @@ def test_new_pictures_that_are_like_the_old_ones_are_refused_and_nothing_is_writ
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_taught_network_is_not_extended_and_not_replaced_without_force(
     run: Extend, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ def drawn(
     return own, truths, Before(best, random.random(len(truths)) < 0.7)
 
 
+@pytest.mark.slow
 def test_of_further_pictures_no_more_are_lost_than_was_promised() -> None:
     random = np.random.default_rng(0)
     lost, recognised = [], []
@@ -98,6 +99,7 @@ def test_new_classes_that_are_like_the_old_ones_are_refused() -> None:
         extension_offset.choose(own, truths, before, cost=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_classes", [1, 3])
 def test_the_head_tells_log_odds_against_the_old_classes(num_classes: int) -> None:
     random = np.random.default_rng(5)

@@ -92,6 +92,7 @@ def test_a_class_with_few_pictures_is_not_forgotten_beside_one_with_many() -> No
     assert found(fit.head) > found(plain.head)
 
 
+@pytest.mark.slow
 def test_a_thousand_pictures_of_ten_classes_are_fitted_in_a_second() -> None:
     features, truths = data((100,) * 10, 512, 0.15)
     regression.prepare()
@@ -101,6 +102,7 @@ def test_a_thousand_pictures_of_ten_classes_are_fitted_in_a_second() -> None:
     assert len(fit.folds) == len(regression.STRENGTHS)
 
 
+@pytest.mark.slow
 def test_it_is_the_same_for_the_same_seed() -> None:
     features, truths = data((20, 20, 20), 30)
     first, second = (regression.fit(features, truths, 3, seed=4) for _ in range(2))

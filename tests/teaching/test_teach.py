@@ -72,6 +72,7 @@ def three(tmp_path: Path) -> Path:
     return class_pictures.write(tmp_path / "pets", THREE, each=12)
 
 
+@pytest.mark.slow
 def test_ten_classes_are_taught_and_the_network_answers_as_was_measured(
     teach: Teach, ten: Path, tmp_path: Path
 ) -> None:
@@ -103,6 +104,7 @@ def test_ten_classes_are_taught_and_the_network_answers_as_was_measured(
     assert classifier.labels[0].name == "bars"
 
 
+@pytest.mark.slow
 def test_photographs_are_told_apart(teach: Teach, tmp_path: Path) -> None:
     """Classes of several things each: no line in the pictures' pixels parts them."""
     photos = tmp_path / "photos"
@@ -116,6 +118,7 @@ def test_photographs_are_told_apart(teach: Teach, tmp_path: Path) -> None:
     assert result.accuracy.all.value >= 0.9
 
 
+@pytest.mark.slow
 def test_the_features_are_computed_once_and_the_split_is_the_same_for_the_same_seed(
     teach: Teach, three: Path, tmp_path: Path
 ) -> None:
@@ -134,6 +137,7 @@ def test_the_features_are_computed_once_and_the_split_is_the_same_for_the_same_s
     assert other.held_out == 6
 
 
+@pytest.mark.slow
 def test_the_card_says_how_it_was_made(teach: Teach, three: Path, tmp_path: Path) -> None:
     result = teach(three, tmp_path / "shapes", fit="pad", window=(10, 250))
     content = taught_folders.read_card(tmp_path / "shapes")
@@ -152,6 +156,7 @@ def test_the_card_says_how_it_was_made(teach: Teach, three: Path, tmp_path: Path
     assert str(card.recipe) == result.recipe
 
 
+@pytest.mark.slow
 def test_a_network_with_other_weights_takes_them_along(
     weight_file: Path, warm: Path, three: Path, tmp_path: Path
 ) -> None:
@@ -167,6 +172,7 @@ def test_a_network_with_other_weights_takes_them_along(
         teaching.teach(three, tmp_path / "x", str(tmp_path / "net"), weights=weight_file)
 
 
+@pytest.mark.slow
 def test_a_network_is_taught_on_the_features_of_a_tuned_one(
     weight_file: Path, warm: Path, three: Path, tmp_path: Path
 ) -> None:
@@ -183,6 +189,7 @@ def test_a_network_is_taught_on_the_features_of_a_tuned_one(
         teaching.teach(three, tmp_path / "other", tuned)
 
 
+@pytest.mark.slow
 def test_a_validation_folder_is_what_is_measured_on(
     teach: Teach, three: Path, tmp_path: Path
 ) -> None:
@@ -199,6 +206,7 @@ def test_a_validation_folder_is_what_is_measured_on(
     assert kept.names[-1] == str(apart / "stripes" / "004.jpg")
 
 
+@pytest.mark.slow
 def test_a_validation_with_other_classes_is_refused_and_with_fewer_is_told(
     teach: Teach, three: Path, tmp_path: Path
 ) -> None:
@@ -230,6 +238,7 @@ def test_without_a_split_it_is_measured_by_cross_validation(
     assert not lessons.read(tmp_path / "net").held.any()
 
 
+@pytest.mark.slow
 def test_what_is_odd_about_the_pictures_is_told_and_left_out(
     teach: Teach, three: Path, tmp_path: Path
 ) -> None:
@@ -269,6 +278,7 @@ def test_what_is_odd_about_the_pictures_is_told_and_left_out(
     assert len(set(kept.sha256)) == len(kept)
 
 
+@pytest.mark.slow
 def test_parts_of_a_data_set_that_were_taken_for_classes_are_told(
     teach: Teach, tmp_path: Path
 ) -> None:
@@ -290,6 +300,7 @@ def test_a_second_class_that_cannot_be_read_is_an_error_and_nothing_is_written(
     assert not (tmp_path / "net").exists()
 
 
+@pytest.mark.slow
 def test_a_network_is_replaced_by_force_alone_and_what_changed_since_is_told(
     teach: Teach, three: Path, tmp_path: Path
 ) -> None:
@@ -313,6 +324,7 @@ def test_a_network_is_replaced_by_force_alone_and_what_changed_since_is_told(
     assert len(list(out.glob("head-*"))) == len(list(out.glob("lessons-*"))) == 1
 
 
+@pytest.mark.slow
 def test_an_interruption_leaves_nothing_behind_but_the_features(
     teach: Teach, three: Path, tmp_path: Path
 ) -> None:
@@ -381,6 +393,7 @@ def test_wrong_options_and_what_is_missing_are_told_before_any_picture_is_read(
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_network_that_was_there(
     teach: Teach, three: Path, tmp_path: Path, small_disk: Path
 ) -> None:
@@ -395,6 +408,7 @@ def test_a_full_disk_leaves_the_network_that_was_there(
     assert len(lessons.read(out)) == 36
 
 
+@pytest.mark.slow
 def test_grey_pictures_of_16_bits_are_taught_as_the_window_shows_them(
     teach: Teach, tmp_path: Path
 ) -> None:

@@ -104,6 +104,7 @@ def test_no_room_is_an_error_and_the_checkpoint_before_stays(small_disk: Path) -
     assert found[0].epochs == 1
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_train_in_one_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,6 +85,7 @@ def wait_for(log: Any, epochs: Sequence[int]) -> None:
         found = [*read(log, "loss")] if "loss" in log.Reload().Tags()["scalars"] else []
 
 
+@pytest.mark.slow
 def test_tensorboard_reads_each_epoch_once_after_each_epoch(tmp_path: Path) -> None:
     with closing(Curves(tmp_path)) as session:
         for count in range(1, 6):
@@ -104,6 +105,7 @@ def test_tensorboard_reads_each_epoch_once_after_each_epoch(tmp_path: Path) -> N
     assert [b - a for a, b in pairwise(times)] == pytest.approx([1.5] * 4)
 
 
+@pytest.mark.slow
 def test_an_open_tensorboard_follows_a_training_and_one_that_begins_again(tmp_path: Path) -> None:
     with closing(Curves(tmp_path)) as session:
         session.write(rows(4))
@@ -117,6 +119,7 @@ def test_an_open_tensorboard_follows_a_training_and_one_that_begins_again(tmp_pa
     assert read(accumulator(tmp_path, "validation"), "loss") == pytest.approx({1: 3.5, 2: 2.25})
 
 
+@pytest.mark.slow
 def test_a_resumed_training_is_one_whole_curve(tmp_path: Path) -> None:
     write(tmp_path, rows(6))
     next_second()
@@ -125,6 +128,7 @@ def test_a_resumed_training_is_one_whole_curve(tmp_path: Path) -> None:
     assert log == pytest.approx({e: 2 / e + (e > 4) for e in range(1, 8)})
 
 
+@pytest.mark.slow
 def test_a_record_that_a_kill_tore_is_written_again(tmp_path: Path) -> None:
     write(tmp_path, rows(3))
     (file,) = (tmp_path / curves.LOG / "training").iterdir()
@@ -135,6 +139,7 @@ def test_a_record_that_a_kill_tore_is_written_again(tmp_path: Path) -> None:
     assert log == pytest.approx({e: 2 / e for e in range(1, 5)})
 
 
+@pytest.mark.slow
 def test_sessions_within_a_second_lose_nothing(tmp_path: Path) -> None:
     next_second()
     for count in (2, 3):
@@ -142,6 +147,7 @@ def test_sessions_within_a_second_lose_nothing(tmp_path: Path) -> None:
     assert [*read(accumulator(tmp_path, "training"), "loss")] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_the_log_does_not_name_the_machine(tmp_path: Path) -> None:
     write(tmp_path, rows(2))
     names = [file.name for file in (tmp_path / curves.LOG).glob("*/*")]
@@ -179,6 +185,7 @@ def test_the_picture_says_its_curves_phases_and_best_epoch(tmp_path: Path) -> No
     assert text.count("head") == text.count("blocks") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "history",
     [
@@ -199,6 +206,7 @@ def test_any_history_can_be_drawn_and_read(history: list[dict[str, Any]], tmp_pa
     assert ([*read(log, "accuracy")] if epochs else []) == epochs
 
 
+@pytest.mark.slow
 def test_the_same_history_gives_the_same_table_and_picture(tmp_path: Path) -> None:
     for name in "ab":
         write(tmp_path / name, rows(3), best=2)
@@ -222,6 +230,7 @@ def test_what_cannot_be_written_is_said_and_leaves_nothing(tmp_path: Path) -> No
     assert sorted(one.name for one in tmp_path.iterdir()) == [curves.PICTURE, curves.TABLE]
 
 
+@pytest.mark.slow
 def test_the_log_needs_no_tensorflow(tmp_path: Path) -> None:
     program = (
         "import sys; sys.modules['tensorflow'] = None\n"

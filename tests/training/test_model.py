@@ -50,6 +50,7 @@ def predict(model: Any, inputs: Any) -> Any:
         return np.asarray(model.predict_on_batch(inputs), np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_each_network_has_the_blocks_of_its_paper(name: str) -> None:
     body = keras_models.features(keras_models.bare(NETWORKS[name], "channels_last"))
@@ -64,6 +65,7 @@ def test_each_network_has_the_blocks_of_its_paper(name: str) -> None:
         assert firsts == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["resnet50", "efficientnetb0", "efficientnet_lite0", "convnext_tiny"]
 )
@@ -91,6 +93,7 @@ def test_batch_normalisation_never_learns_and_only_top_blocks_do(name: str) -> N
         assert len(model.trainable_variables) > counts[-1]
 
 
+@pytest.mark.slow
 def test_the_head_that_is_written_is_that_of_the_model(weight_file: Path) -> None:
     model = build(weight_file)
     squares = fakes.pictures(6, NETWORK.size)
@@ -106,6 +109,7 @@ def test_the_head_that_is_written_is_that_of_the_model(weight_file: Path) -> Non
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_pictures_are_varied_in_training_alone_and_grey_ones_stay_grey(weight_file: Path) -> None:
     model = build(weight_file, augment=1.0)
     plain = build(weight_file, augment=0.0)
@@ -118,6 +122,7 @@ def test_pictures_are_varied_in_training_alone_and_grey_ones_stay_grey(weight_fi
     np.testing.assert_array_equal(predict(varied, colour), colour.astype(np.float32))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("initializer", "expected"), [("he", 2.0), ("glorot", None)])
 def test_weights_from_scratch_are_drawn_as_the_papers_say(
     initializer: str, expected: float | None

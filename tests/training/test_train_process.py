@@ -82,6 +82,7 @@ def test_what_the_hearer_raises_ends_the_process(module: Any, tmp_path: Path) ->
         os.kill(int(file.read_text()), 0)
 
 
+@pytest.mark.slow
 def test_a_training_ends_when_nobody_listens_any_more(tmp_path: Path) -> None:
     network = NETWORKS["squeezenet"]
     request = TrainingRequest(

@@ -31,6 +31,8 @@ from topfive.training.messages import HistoryRow, Plan
 from topfive.training.options import Options
 from topfive.training.tune import tune
 
+pytestmark = pytest.mark.slow
+
 
 class Told(tuning.TrainingListener):
     """What a listener is told."""

@@ -70,6 +70,7 @@ def card(folder: Path, network: Network = taught.BACKBONE, **more: Any) -> Taugh
     return tuned_networks.card_of(network, request(folder, network, **more), result(folder))
 
 
+@pytest.mark.slow
 def test_what_a_training_left_becomes_a_network_that_can_be_trained_again(
     work: Path, tmp_path: Path
 ) -> None:
@@ -89,6 +90,7 @@ def test_what_a_training_left_becomes_a_network_that_can_be_trained_again(
     assert (scratch["by"], scratch["validation"], scratch["split"]) == ("train", "apart", None)
 
 
+@pytest.mark.slow
 def test_the_compiled_network_is_measured_and_has_to_answer_as_the_trained_one(
     work: Path, tmp_path: Path
 ) -> None:

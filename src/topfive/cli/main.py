@@ -92,7 +92,8 @@ def cli() -> None:
     messages = logging.StreamHandler()
     messages.setFormatter(logging.Formatter("topfive: %(message)s"))
     log = logging.getLogger("topfive")
-    log.handlers, log.level = [messages], logging.INFO
+    log.handlers = [messages]
+    log.setLevel(logging.INFO)
     # NumPy's OpenBLAS, which nothing here multiplies with, starts threads that spin at first.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Threads that Ray leaves behind would connect again after the end, or start a Ray here.
