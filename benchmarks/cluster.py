@@ -99,7 +99,7 @@ def print_pause(network: str, weights: Path, pictures: Path) -> None:
     ray_rows.FIRST_CHUNK, ray_rows.CHUNK_SECONDS, ray_rows.BLOCK = 8, 0, 1
     times = []
     options = {"network": network, "weights": str(weights)}
-    for _ in ray_rows.rows(sources.read([str(pictures)]), options, 5, "local", actors=1):
+    for _ in ray_rows.rows(sources.read([str(pictures)]), options, 5, "local"):
         times.append(perf_counter())
     pauses = [times[end] - times[end - 1] for end in range(8, len(times), 8)]
     print(PAUSE, median(pauses))

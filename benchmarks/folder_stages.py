@@ -25,10 +25,9 @@ from topfive.engines import openvino_engine
 from topfive.engines.run import Run
 from topfive.networks.cards import Network
 from topfive.networks.find import find_network
-from topfive.pictures import decoding as images
 from topfive.pictures import preparation
 from topfive.pictures.squares import draft_side, fit
-from topfive.sources.source import Source
+from topfive.sources.source import MAX_PIXELS, Source
 
 PICTURES = 160
 Clock = Callable[[], float]
@@ -46,7 +45,7 @@ def measure(
             begin = clock()
             content = Source(str(file), file).read()
             hashlib.sha256(content).hexdigest()
-            picture, _ = preparation.decode(content, network.recipe, images.MAX_PIXELS, side)
+            picture, _ = preparation.decode(content, network.recipe, MAX_PIXELS, side)
             decoded = clock()
             squares.append(fit(picture, network.size, network.recipe))
             fitted = clock()

@@ -25,7 +25,7 @@ SHARED = ROOT.parent / "shared"
 
 # The longest, by measurement: they come first, so that no process waits for another's last file.
 LONG = ("test_keras_models", "test_openvino_engine", "test_taught_everywhere", "test_ray_rows",
-        "test_tune", "test_export", "test_folder", "test_backends", "test_quantize")  # fmt: skip
+        "test_tune", "test_export", "test_folder", "test_networks", "test_quantize")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

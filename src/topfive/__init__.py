@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from topfive.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from topfive.batches.batch import BatchListener as BatchListener
     from topfive.batches.batch import Placement as Placement
     from topfive.batches.batch import batch as batch
     from topfive.batches.journal import Summary as Summary
-    from topfive.batches.run import BatchListener as BatchListener
     from topfive.classification.classifier import Classifier as Classifier
     from topfive.classification.classifier import classify as classify
     from topfive.conversion.export import Exported as Exported
@@ -59,9 +59,8 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 # The public names by their modules, which are imported at first use: `topfive --help` needs none.
 _NAMES = {
-    "batches.batch": ("Placement", "batch"),
+    "batches.batch": ("BatchListener", "Placement", "batch"),
     "batches.journal": ("Summary",),
-    "batches.run": ("BatchListener",),
     "classification.classifier": ("Classifier", "classify"),
     "conversion.export": ("Exported", "export"),
     "conversion.quantize": ("Quantized", "quantize"),

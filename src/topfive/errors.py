@@ -33,6 +33,10 @@ class DamagedWeightsError(WeightsError):
     """A weight file does not have its hash."""
 
 
+class UnusableWeightsError(WeightsError):
+    """A network with these weights answers with what is no finite number."""
+
+
 class DownloadError(WeightsError):
     """A file could not be fetched."""
 
@@ -49,6 +53,10 @@ class EngineError(TopfiveError):
     exit_status = 3
 
 
+class WrongAnswersError(EngineError):
+    """A compiled network does not answer as it should, and would not if compiled again."""
+
+
 class OutputError(TopfiveError):
     """The answers cannot be written where they should go."""
 
@@ -57,7 +65,7 @@ class PictureError(TopfiveError):
     """One picture cannot be read. In a stream it becomes a `Failure`.
 
     `kind` is one of `missing`, `unreadable`, `empty`, `not-a-picture`, `broken`,
-    `too-large`, `unsupported`, `download`, `unsaved`.
+    `too-large`, `unsupported`, `download`, `unsaved`, `not-finite` (the network's answer).
     """
 
     def __init__(self, kind: str, message: str) -> None:

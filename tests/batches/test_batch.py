@@ -21,8 +21,7 @@ import topfive
 from tests.classification.test_interpretation import CALIBRATION
 from tests.support import fakes
 from topfive import Classifier, UsageError
-from topfive.batches.batch import Placement, batch, journal_file
-from topfive.batches.run import BatchListener
+from topfive.batches.batch import BatchListener, Placement, batch, journal_file
 
 NETWORK = "squeezenet_v1.1"
 COUNT = 24

@@ -374,6 +374,5 @@ def test_a_folder_that_is_itself_read_is_refused(
     for read in ("photos/new", "photos/*.jpg", "photos/*/*.jpg", "photos/new/**", "-", "@names",
                  "https://x.org/**/photos?", "photos/sorted.zip", "photos/a.jpg"):  # fmt: skip
         placing.check(out, [read])
-    placing.check(out, ["photos"], recursive=False)
     placing.check(Path("photos/.sorted"), ["photos", "photos/**"])
     placing.check(Path("photos"), ["photos/new"])

@@ -109,7 +109,7 @@ def test_jsonl_keeps_all_that_a_row_says_but_what_was_not_asked_for(tmp_path: Pa
     good, bad = map(json.loads, file.read_text("utf-8").splitlines())
     assert good == GOOD | {"ancestors": [{"wnid": "n1", "label": "dog", "probability": 0.97}]}
     assert bad == BAD
-    tables.write(file, [GOOD], Wanted(2, True))
+    tables.write(file, [GOOD], Wanted(2, True), force=True)
     assert "ancestors" not in json.loads(file.read_bytes())
 
 

@@ -43,22 +43,16 @@ def test_the_options_that_are_passed_on_are_the_classifiers() -> None:
     assert classifier.ClassifierOptions.__optional_keys__ == taken
 
 
-@pytest.fixture
-def real(shared: Path, warm: Path) -> Classifier:
-    """SqueezeNet v1.0 with its real weights."""
-    return Classifier("squeezenet", weights=shared / "weights" / "compressed_SqueezeNet.net")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("filter", ["nearest", "bilinear"])
 def test_squeezenet_answers_as_the_reference_does_for_160_photographs(
-    shared: Path, real: Classifier, filter: str
+    shared: Path, warm: Path, filter: str
 ) -> None:
     reference = json.loads((shared / "reference" / "squeezenet_v1.0_top5.json").read_text())
     chooser = Classifier(
         "squeezenet",
         weights=shared / "weights" / "compressed_SqueezeNet.net",
-        fit="stretch",
+        recipe="tutorial",  # which does not look at colour profiles; 17 of them have one
         filter=filter,
     )
     answers = reference["predictions"][filter]
@@ -81,19 +75,6 @@ def test_squeezenet_answers_as_the_reference_does_for_160_photographs(
         right_in_five += answer["truth"][0] in wnids
     summary = reference["summary"][filter]
     assert (right, right_in_five) == (summary["top1_correct"], summary["top5_correct"])
-
-
-@pytest.mark.slow
-def test_the_default_recipe_is_more_accurate_than_the_tutorials(
-    shared: Path, real: Classifier
-) -> None:
-    paths = sorted((shared / "images").iterdir())
-    right = sum(
-        result.source.rpartition("/")[2].startswith(result.predictions[0].wnid)
-        for result in real.stream(paths)
-        if isinstance(result, Classification)
-    )
-    assert right > 101  # what the tutorial's recipe gets: the reference's count for `nearest`
 
 
 def test_every_form_of_a_picture_gets_the_same_answer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +24,7 @@ BAD = Failure('bad, "it".jpg', "broken", "broken or cut off")
 def text(
     format: str, results: list[Result], several: bool = False, top: int = 2, **asked: Any
 ) -> str:
-    return "".join(FORMATS[format](results, Wanted(top, **asked), several=several))
+    return "".join(FORMATS[format](results, Wanted(top, **asked).layout(), several))
 
 
 def test_text_is_as_in_the_tutorial() -> None:
@@ -101,12 +102,12 @@ def test_csv_has_the_most_specific_statement_and_a_column_for_each_ancestor(top:
 def test_a_result_is_out_before_the_next_one_is_asked_for(format: str) -> None:
     asked = []
 
-    def results() -> object:
+    def results() -> Iterator[Result]:
         for number in range(3):
             asked.append(number)
             yield GOOD
 
-    pieces = FORMATS[format](results(), Wanted(2), several=True)
+    pieces = FORMATS[format](results(), Wanted(2).layout(), True)
     next(piece for piece in pieces if "soccer_ball" in piece)
     assert asked == [0]
 

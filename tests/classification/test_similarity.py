@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from topfive.classification import similarity
+from topfive.classification import outputs, similarity
 from topfive.classification.feature_formats import Block, Entry
 from topfive.classification.similarity import Match, Matches, Query, Result, nearest
 from topfive.errors import UsageError
@@ -139,24 +139,28 @@ FOUND: list[Result] = [
 ]
 
 
+def text(format: str, results: list[Result], several: bool = True) -> str:
+    return "".join(outputs.FORMATS[format](results, similarity.LAYOUT, several))
+
+
 def test_text_is_a_line_a_match_and_shows_no_escapes() -> None:
-    assert "".join(similarity.as_text(FOUND, several=True)) == (
+    assert text("text", FOUND) == (
         "a\\n.jpg\n1. b.jpg: 0.9877 (the same picture)\n2. c\\x1b.jpg: -0.5000\n"
         "\nd.jpg\n1. b.jpg: 0.2500\n"
     )
-    assert "".join(similarity.as_text([LAST], several=False)) == "1. b.jpg: 0.2500\n"
+    assert text("text", [LAST], several=False) == "1. b.jpg: 0.2500\n"
 
 
 def test_json_and_csv_say_all() -> None:
-    told = json.loads("".join(similarity.FORMATS["json"](FOUND, several=True)))
-    assert [json.loads(line) for line in similarity.FORMATS["jsonl"](FOUND)] == told
+    told = json.loads(text("json", FOUND))
+    assert [json.loads(line) for line in text("jsonl", FOUND).splitlines()] == told
     assert told[0]["matches"][1] == {
         "source": "c\x1b.jpg", "sha256": None, "similarity": -0.5, "same": False,
     }  # fmt: skip
     assert told[1]["error"] == {"kind": "missing", "message": "no such file"}
-    rows = list(csv.reader(io.StringIO("".join(similarity.as_csv(FOUND, several=True)))))
+    rows = list(csv.reader(io.StringIO(text("csv", FOUND))))
     assert rows == [
-        list(similarity.COLUMNS),
+        ["source", "rank", "match", "sha256", "similarity", "same", "error_kind", "error"],
         ["a\n.jpg", "1", "b.jpg", "12", "0.987654", "1", "", ""],
         ["a\n.jpg", "2", "c\x1b.jpg", "", "-0.500000", "0", "", ""],
         ["bad.jpg", "", "", "", "", "", "missing", "no such file"],

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support import photographs
 from topfive import Classifier
 from topfive.classification import calibration
 from topfive.cli.main import main
-from topfive.networks import records
+from topfive.networks import labels, records
+
+NETWORK = ["--model", "lite0"]
+FORTY = "40 pictures of 5 classes"
 
 
 @pytest.fixture
-def network(shared: Path, warm: Path) -> list[str]:
-    """The options that name the real SqueezeNet."""
-    return ["--model", "squeezenet", "--weights",
-            str(shared / "weights" / "compressed_SqueezeNet.net")]  # fmt: skip
-
-
-@pytest.fixture
-def folder(shared: Path, tmp_path: Path) -> Path:
-    """Every fourth of the photographs."""
+def folder(warm: Path, tmp_path: Path) -> Path:
+    """Forty pictures whose names begin with the WordNet ids of what is in them."""
     folder = tmp_path / "forty"
     folder.mkdir()
-    for file in sorted((shared / "images").glob("*.JPEG"))[::4]:
-        shutil.copy(file, folder)
+    wnids = {label.name: label.wnid for label in labels.load("imagenet")}
+    for name in ("cat", "coffee", "rocket", "temple", "flower"):
+        for number, picture in enumerate(photographs.variations(name, 8)):
+            picture.save(folder / f"{wnids[photographs.LABELS[name]]}_{name}_{number}.jpg")
     return folder
 
 
@@ -44,33 +42,32 @@ def unlike(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_it_measures_and_stores_and_classify_answers_by_it(
-    folder: Path, unlike: Path, shared: Path, network: list[str],
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    assert main(["calibrate", str(folder), *network]) == 0
+    folder: Path, unlike: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["calibrate", str(folder), *NETWORK]) == 0
     said = capsys.readouterr()
     table = said.out
-    assert "squeezenet, f32, stretch-bicubic: 40 pictures of 40 classes" in table
+    assert f"efficientnet_lite0, f32, crop-256-bicubic: {FORTY}" in table
     assert "temperature" in table
     assert "--coverage 0.95" in table
     assert "rejected: 2 of 40" in table or "rejected: 1 of 40" in table
     assert "note: 40 pictures are few" in table
     assert all(len(line) <= 80 for line in table.splitlines())
 
-    beagle = str(shared / "images" / "n02088364_beagle.JPEG")
-    asked = ["classify", beagle, str(unlike), *network, "-f", "json", "--reject"]
+    cat = str(photographs.PHOTOGRAPHS["cat"])
+    asked = ["classify", cat, str(unlike), *NETWORK, "-f", "json", "--reject"]
     assert main([*asked, "--coverage", "0.9"]) == 0
     photograph, noise = json.loads(capsys.readouterr().out)
     assert photograph["rejected"] is False
     assert noise["rejected"] is True
-    classifier = Classifier(network[1], weights=network[3], calibrated=True)
+    classifier = Classifier("lite0", calibrated=True)
     found = classifier.calibration
     assert found is not None
-    [(_, response)] = classifier.responses([beagle], output="logits")
+    [(_, response)] = classifier.responses([cat], output="logits")
     assert isinstance(response.values, np.ndarray)
     members = found.prediction_set(found.probabilities(response.values), 0.9)
     assert [one["index"] for one in photograph["prediction_set"]] == members.tolist()
-    assert "beagle" in [one["label"] for one in photograph["prediction_set"]]
+    assert "Egyptian_cat" in [one["label"] for one in photograph["prediction_set"]]
     assert len(noise["prediction_set"]) > len(members)
 
     assert main([*asked[:-3], "--coverage", "0.99"]) == 2
@@ -79,31 +76,31 @@ def test_it_measures_and_stores_and_classify_answers_by_it(
 
 @pytest.mark.slow
 def test_a_rejected_picture_is_not_named(
-    folder: Path, unlike: Path, network: list[str], capsys: pytest.CaptureFixture[str]
+    folder: Path, unlike: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["calibrate", str(folder), *network, "-q"]) == 0
+    assert main(["calibrate", str(folder), *NETWORK, "-q"]) == 0
     capsys.readouterr()
-    assert main(["classify", str(unlike), *network, "--reject"]) == 0
+    assert main(["classify", str(unlike), *NETWORK, "--reject"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("I don't know")
     assert len(said.splitlines()) == 1
 
 
 def test_before_it_classify_says_what_to_run(
-    unlike: Path, network: list[str], capsys: pytest.CaptureFixture[str]
+    unlike: Path, warm: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for option in (["--coverage", "0.9"], ["--reject"], ["--calibrated"]):
-        assert main(["classify", str(unlike), *network, *option]) == 2
+        assert main(["classify", str(unlike), *NETWORK, *option]) == 2
         said = capsys.readouterr()
         assert said.out == ""
-        assert "topfive calibrate DIR --model squeezenet" in said.err
+        assert "topfive calibrate DIR --model efficientnet_lite0" in said.err
 
 
 @pytest.mark.slow
 def test_json_is_the_whole_result_and_a_dry_run_stores_nothing(
-    folder: Path, network: list[str], capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["calibrate", str(folder), *network, "-q", "-f", "json", "--dry-run"]
+    arguments = ["calibrate", str(folder), *NETWORK, "-q", "-f", "json", "--dry-run"]
     assert main([*arguments, "--method", "aps", "--reject-score", "max_logit"]) == 0
     said = capsys.readouterr()
     assert said.err == ""
@@ -117,12 +114,12 @@ def test_json_is_the_whole_result_and_a_dry_run_stores_nothing(
 
 @pytest.mark.slow
 def test_a_broken_picture_is_said_and_the_status_is_1(
-    folder: Path, network: list[str], capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "n02088364_broken\x1b[2J.JPEG").write_bytes(b"\xff\xd8\xff broken")
-    assert main(["calibrate", str(folder), *network]) == 1
+    (folder / "n02124075_broken\x1b[2J.JPEG").write_bytes(b"\xff\xd8\xff broken")
+    assert main(["calibrate", str(folder), *NETWORK]) == 1
     said = capsys.readouterr()
-    assert "40 pictures of 40 classes" in said.out
+    assert FORTY in said.out
     assert "1 failed" in said.out
     assert "broken\\x1b[2J.JPEG: " in said.err
     assert "\x1b" not in said.out + said.err
@@ -130,15 +127,15 @@ def test_a_broken_picture_is_said_and_the_status_is_1(
 
 @pytest.mark.slow
 def test_pictures_that_the_network_learned_from_are_said_in_a_line_and_the_status_is_0(
-    folder: Path, network: list[str], capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for command in ("calibrate", "evaluate"):
-        assert main([command, str(folder), *network, "-q"]) == 0
+        assert main([command, str(folder), *NETWORK, "-q"]) == 0
         assert capsys.readouterr().err == ""
     for number, file in enumerate(sorted(folder.iterdir())):
         file.rename(folder / f"{file.name[:9]}_{number}.JPEG")
     for command in ("calibrate", "evaluate"):
-        assert main([command, str(folder), *network, "-q"]) == 0
+        assert main([command, str(folder), *NETWORK, "-q"]) == 0
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("topfive: 40 of 40 pictures are named as those of ImageNet's ")
 

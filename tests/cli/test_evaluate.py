@@ -158,6 +158,7 @@ def test_failures_are_said_once_and_end_with_1(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(progress, "FIRST_LINE", 0)
+    monkeypatch.setattr(progress, "REFRESH", 60)  # of a slow run, too, only the last is shown
     (folder / "tench" / "bad\x1b.jpg").write_text("no picture")
     (folder / "labels.txt").write_text("of no class")
     assert main(["evaluate", str(folder), *network, "--recipe", "default", "--recipe",
@@ -178,7 +179,7 @@ def test_a_table_beside_the_pictures(
     (folder / "labels.csv").write_text("file,label\ntench/0.jpg,goldfish\ngone.jpg,tench\n")
     assert main(["evaluate", str(folder), "--truth", str(folder / "labels.csv"), *network]) == 1
     said = capsys.readouterr()
-    assert "known from labels.csv, by their names" in " ".join(said.out.split())
+    assert "known from labels.csv, column label, by their names" in " ".join(said.out.split())
     assert "gone.jpg: no such file" in said.err
     assert "without a class, left out: 3 files: " in said.err
 

@@ -18,7 +18,6 @@ import pytest
 from PIL import Image
 
 from tests.support import fakes, taught
-from topfive.classification import outputs, similarity
 from topfive.cli.main import main
 from topfive.sources import lists
 
@@ -278,7 +277,9 @@ def test_a_sheet_is_drawn(
         for cell in range(3):  # the picture, itself, and its double
             assert drawn.getpixel((16 + 336 * cell + 160, 16 + 120)) == middle
     before = asked.read_bytes()
-    assert main([*arguments, "--save", str(asked)]) == 1
+    assert main([*arguments, "--save", str(asked)]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert main([*arguments, "--save", str(asked), "--force"]) == 1
     assert "is the picture itself: save it elsewhere" in capsys.readouterr().err
     assert asked.read_bytes() == before
 
@@ -357,7 +358,3 @@ def test_a_taught_network_is_found_again_by_its_folder_unless_it_was_taught_anew
     taught.write(pets, weight_file, head=taught.made_up_head(3, seed=1))
     assert main(["similar", asked, "--in", str(file)]) == 2
     assert f"{file} was made by {pets} with the weights sha256:" in capsys.readouterr().err
-
-
-def test_similar_pictures_are_told_in_the_formats_of_answers() -> None:
-    assert tuple(similarity.FORMATS) == tuple(outputs.FORMATS)

@@ -8,14 +8,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
+from PIL import Image
 
-from benchmarks import class_pictures
 from tests.cli.test_tune import TUNED, Fake
 from tests.cli.test_tune import fake as fake  # a fixture
 from topfive.cli.main import main
 from topfive.cli.train import train
 from topfive.cli.tune import tune
+from topfive.networks import taught_folders
 from topfive.training.options import Options
 
 
@@ -94,17 +96,26 @@ def test_its_options_are_those_of_tune_but_for_what_random_weights_change() -> N
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs TensorFlow")
-def test_a_network_of_random_weights_is_trained_and_answers(
+def test_a_network_learns_from_scratch_and_answers(
     tmp_path: Path, warm: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shapes = class_pictures.write(tmp_path / "shapes", ["discs", "stars"], each=6)
-    own = tmp_path / "own"
-    assert main(["train", str(shapes), "-o", str(own), "-m", "squeezenet_v1.1", "--from-scratch",
-                 "--epochs", "1", "--batch", "4", "-f", "json", "-q"]) == 0  # fmt: skip
-    tuned = json.loads(capsys.readouterr().out)
-    assert [row["phase"] for row in tuned["history"]] == ["all"]
-    assert tuned["options"]["from_scratch"]
-    picture = next((shapes / "stars").iterdir())
-    assert main(["classify", str(picture), "--model", str(own), "-f", "json"]) == 0
+    random = np.random.default_rng(0)
+    folder, own = tmp_path / "colours", tmp_path / "own"
+    for channel, name in enumerate(("red", "green", "blue")):
+        (folder / name).mkdir(parents=True)
+        for number in range(20):
+            pixels = random.integers(0, 90, (48, 48, 3))
+            pixels[..., channel] += random.integers(90, 160)
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{number}.png")
+    asked = ["train", str(folder), "-o", str(own), "-m", "squeezenet_v1.1", "--from-scratch"]
+    options = ["--epochs", "4", "--batch", "12", "--no-augment", "-f", "json", "-q"]
+    assert main([*asked, *options]) == 0
+    trained = json.loads(capsys.readouterr().out)
+    assert [row["phase"] for row in trained["history"]] == ["all"] * 4
+    assert trained["options"]["from_scratch"]
+    assert trained["accuracy"]["low"] > 1 / 3, "better than chance, with 95 % confidence"
+    assert taught_folders.read_card(own).made["by"] == "train"
+    picture = str(folder / "red" / "0.png")
+    assert main(["classify", picture, "--model", str(own), "-f", "json"]) == 0
     (answer,) = json.loads(capsys.readouterr().out)
-    assert {one["label"] for one in answer["predictions"]} == {"discs", "stars"}
+    assert {one["label"] for one in answer["predictions"]} == {"red", "green", "blue"}

@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,17 @@ from xml.etree import ElementTree
 import click
 import pytest
 
-from benchmarks import class_pictures
+from tests.support import shapes
 from tests.training.test_curves import accumulator, read, rows
 from tests.training.test_curves import no_tensorflow as no_tensorflow  # a fixture
 from topfive.cli import tune_text
 from topfive.cli.main import main
 from topfive.cli.tune import tune
 from topfive.evaluation.metrics import Confusion, share
+from topfive.networks import taught_folders
 from topfive.networks.published import NETWORKS
 from topfive.system import extras
-from topfive.training import curves
+from topfive.training import checkpoints, curves
 from topfive.training import tune as tuning
 from topfive.training.messages import Plan
 from topfive.training.options import SPLIT, Options
@@ -308,7 +309,7 @@ def test_what_the_help_page_says_is_so() -> None:
     assert f"[default: {SPLIT}]" in told["split"]
     assert f"{options.learning_rate:g} for adamw" in told["learning_rate"]
     assert f"{options.weight_decay:g} for adamw" in told["weight_decay"]
-    assert {one.name for one in tune.params} > {*options.to_dict()} - {
+    assert {one.name for one in tune.params} > {*asdict(options)} - {
         "from_scratch",
         "initializer",
     }
@@ -329,28 +330,48 @@ def test_the_help_page_imports_nothing_heavy() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs TensorFlow")
-def test_a_network_learns_shapes_and_answers(
+def test_95_percent_of_shapes_are_told_by_a_network_that_every_command_takes(
     tmp_path: Path, warm: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shapes = class_pictures.write(tmp_path / "shapes", ["discs", "stars"], each=30)
-    (shapes / "discs" / "broken.jpg").write_bytes(b"\xff\xd8nothing")
-    shutil.copy(next((shapes / "stars").iterdir()), shapes / "stars" / "zz.jpg")
+    folder = shapes.write(tmp_path / "shapes", 25)
+    (folder / "circle" / "broken.jpg").write_bytes(b"\xff\xd8nothing")
+    shutil.copy(next((folder / "cross").iterdir()), folder / "cross" / "zz.png")
     own = tmp_path / "own"
-    asked = ["tune", str(shapes), "-o", str(own),
-             "--head-epochs", "4", "--epochs", "1", "--batch", "16"]  # fmt: skip
+    asked = ["tune", str(folder), "-o", str(own),
+             "--head-epochs", "2", "--epochs", "1", "--batch", "16"]  # fmt: skip
     assert main([*asked, "-f", "json"]) == 1
     said = capsys.readouterr()
     tuned = json.loads(said.out)
     assert "broken.jpg is left out" in said.err
-    assert (tuned["unreadable"], tuned["copies"], tuned["num_held_out"]) == (1, 1, 12)
-    assert tuned["accuracy"]["hits"] >= 11
+    assert "blocks: 1,014,916 parameters learn in up to 1 epochs" in said.err
+    assert (tuned["unreadable"], tuned["copies"]) == (1, 1)
+    assert (tuned["num_pictures"], tuned["num_held_out"]) == (80, 20)
+    assert tuned["accuracy"]["hits"] >= 19
+    assert [row["phase"] for row in tuned["history"]] == ["head", "head", "blocks"]
+    table = (own / curves.TABLE).read_text()
+    assert [line.split(",")[:2] for line in table.splitlines()[1:]] == [
+        ["1", "head"], ["2", "head"], ["3", "blocks"],
+    ]  # fmt: skip
     text = " ".join(one.text or "" for one in ElementTree.parse(own / curves.PICTURE).iter())  # noqa: S314
     assert f"best epoch: {tuned['best_epoch']}" in text
+    assert {one.name for one in (own / curves.LOG).iterdir()} == {*curves.RUNS}
     log = read(accumulator(own, "validation"), "accuracy")
     assert log == pytest.approx({row["epoch"]: row["val_accuracy"] for row in tuned["history"]})
-    star = next((shapes / "stars").iterdir())
-    assert main(["classify", str(star), "--model", str(own), "-f", "json"]) == 0
-    (answer,) = json.loads(capsys.readouterr().out)
-    assert answer["predictions"][0]["label"] == "stars"
+    assert not (own / checkpoints.FOLDER).exists()
+    card = taught_folders.read_card(own)
+    assert card.tuned is True
+    made = card.made
+    assert (made["by"], made["pictures"], made["held_out"]) == ("tune", 80, 20)
+    assert made["options"]["head_epochs"] == 2
+    assert made["history"] == tuned["history"]
+    assert made["accuracy"]["hits"] == tuned["accuracy"]["hits"]
+
+    # The folder is a network like any other.
+    fresh = shapes.write(tmp_path / "fresh", 12, seed=5)
+    assert main(["classify", str(fresh), "-r", "--model", str(own), "-f", "json"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    right = [one["predictions"][0]["label"] == Path(one["source"]).parent.name for one in answers]
+    assert len(right) == 48
+    assert sum(right) / len(right) >= 0.9
     assert main(asked) == 2
     assert "holds a network already; --force replaces it" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 import time
@@ -17,11 +18,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.conftest import ROOT
 from tests.support import fakes
 from topfive import Classifier
 from topfive.conversion import export as exports
 from topfive.conversion import formats
-from topfive.conversion.export import Exported, export
+from topfive.conversion.export import Exported, describe, export
 from topfive.engines import graphs
 from topfive.errors import (
     EngineError,
@@ -405,3 +407,40 @@ def test_what_onnx_has_no_words_for_is_computed_the_same_in_others() -> None:
     after = np.asarray(keras.ops.convert_to_numpy(model(batch)))
     assert isinstance(body.layers[1].mean, np.ndarray)
     np.testing.assert_allclose(after, before, atol=1e-5)
+
+
+def test_openvinos_model_servers_find_the_labels(exported: dict[str, Exported]) -> None:
+    import openvino
+
+    graph = openvino.Core().read_model(exported["openvino"].files[0])
+    assert graph.get_rt_info(["model_info", "model_type"]).astype(str) == "Classification"
+    found = graph.get_rt_info(["model_info", "labels"]).astype(str).split()
+    assert found == [label.name.replace(" ", "_") for label in labels.of(CARD)]
+
+
+@pytest.mark.parametrize("fit", ["stretch", "crop"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_the_example_in_the_docs_gives_what_classify_gives(
+    exported: dict[str, Exported], fit: str, orientation: int, tmp_path: Path, weight_file: Path,
+    warm: Path, photograph: Path, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    import onnx
+    from PIL import Image
+
+    photo = Image.open(photograph).convert("RGB").resize((451, 307))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    photo.save(tmp_path / "beagle.jpg", exif=exif)
+    classifier = Classifier(CARD, weights=weight_file, fit=fit)
+    graph = onnx.load(exported["onnx"].files[0])
+    told = describe(CARD, classifier.recipe, "", published=False)
+    onnx.helper.set_model_props(graph, {"topfive": json.dumps(told)})
+    onnx.save(graph, tmp_path / "squeezenet.onnx")
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/exports.md").read_text(), re.DOTALL)
+    for name in ("squeezenet.onnx", "beagle.jpg"):
+        code = code.replace(name, str(tmp_path / name))
+    exec(code, {})  # noqa: S102
+    name, probability = capsys.readouterr().out.splitlines()[-1].rsplit(" ", 1)
+    best = classifier.classify(tmp_path / "beagle.jpg").predictions[0]
+    assert name == best.label
+    assert abs(float(probability) - best.probability) < 1e-4

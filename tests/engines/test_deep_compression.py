@@ -17,6 +17,11 @@ from topfive.networks.published import NETWORKS
 
 Kernel = tuple[str, tuple[int, int, int, int]]
 KERNELS: list[Kernel] = [("first", (3, 3, 2, 4)), ("second", (1, 1, 4, 5))]
+LAYERS: list[Kernel] = [
+    (layer.name, tuple(layer.weights[0].shape))
+    for layer in fakes.bare_model(NETWORKS["squeezenet"]).layers
+    if layer.weights
+]
 
 
 def encode(kernels: list[NDArray[np.float32]], biases: list[NDArray[np.float32]]) -> bytes:
@@ -111,20 +116,35 @@ def test_noise_is_an_error_and_nothing_else(noise: bytes) -> None:
         deep_compression.decode(noise, KERNELS)
 
 
-@pytest.fixture
-def published(shared: Path) -> Path:
-    return shared / "weights" / "compressed_SqueezeNet.net"
+@pytest.fixture(scope="module")
+def squeezenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of SqueezeNet v1.0's size, a third of whose weights are not 0."""
+    random = np.random.default_rng(4)
+    kernels, biases = [], []
+    for _, shape in LAYERS:
+        values = random.choice(random.normal(0, 0.05, 255).astype(np.float32), shape)
+        kernels.append(np.where(random.random(shape) < 1 / 3, values, 0).astype(np.float32))
+        biases.append(np.zeros(shape[3], np.float32))
+    file = tmp_path_factory.mktemp("compressed") / NETWORKS["squeezenet"].weights.name
+    file.write_bytes(encode(kernels, biases))
+    return file
 
 
-def test_the_published_file_holds_squeezenets_26_convolutions(published: Path) -> None:
-    data = published.read_bytes()
+def test_a_third_of_squeezenets_weights_make_a_file_of_about_the_published_size(
+    squeezenet: Path,
+) -> None:
+    # The paper: 0.66 MB with Huffman's code, which the published file does without.
+    assert len(LAYERS) == 26
+    assert squeezenet.stat().st_size == pytest.approx(NETWORKS["squeezenet"].weights.size, rel=0.1)
+    keras_models.build(NETWORKS["squeezenet"], squeezenet)
+
+
+def test_the_published_file_holds_squeezenets_26_convolutions(shared: Path) -> None:
+    data = (shared / "weights" / "compressed_SqueezeNet.net").read_bytes()
     assert len(data) == NETWORKS["squeezenet"].weights.size
-    layers = [layer for layer in fakes.bare_model(NETWORKS["squeezenet"]).layers if layer.weights]
-    kernels = [(layer.name, tuple(layer.weights[0].shape)) for layer in layers]
-    decoded = deep_compression.decode(data, kernels)
-    assert len(kernels) == 26
-    assert [tensor.shape for tensor in decoded[0::2]] == [shape for _, shape in kernels]
-    assert [tensor.shape for tensor in decoded[1::2]] == [(shape[3],) for _, shape in kernels]
+    decoded = deep_compression.decode(data, LAYERS)
+    assert [tensor.shape for tensor in decoded[0::2]] == [shape for _, shape in LAYERS]
+    assert [tensor.shape for tensor in decoded[1::2]] == [(shape[3],) for _, shape in LAYERS]
     counts = np.frombuffer(data, "<u4", 26)
     # 4-bit gaps make some entries that stand for zero; none of the rest may be lost.
     nonzero = [np.count_nonzero(tensor) for tensor in decoded[0::2]]
@@ -135,10 +155,10 @@ def test_the_published_file_holds_squeezenets_26_convolutions(published: Path) -
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99999])
-def test_a_cut_published_file_is_an_error_that_names_the_tensor(
-    published: Path, tmp_path: Path, share: float
+def test_a_cut_file_is_an_error_that_names_the_tensor(
+    squeezenet: Path, tmp_path: Path, share: float
 ) -> None:
-    data = published.read_bytes()
+    data = squeezenet.read_bytes()
     file = tmp_path / "cut.net"
     file.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(WeightsError, match=r"ends inside \w+|not a weight file"):
@@ -146,10 +166,10 @@ def test_a_cut_published_file_is_an_error_that_names_the_tensor(
 
 
 @pytest.mark.parametrize("name", ["squeezenet_v1.1", "vgg16"])
-def test_the_published_file_fits_no_other_network(published: Path, name: str) -> None:
+def test_the_file_fits_no_other_network(squeezenet: Path, name: str) -> None:
     model = fakes.bare_model(NETWORKS[name])
     with pytest.raises(WeightsError, match=r"conv1/kernel does not fit|SqueezeNet v1\.0 only"):
-        weight_loading.load_weights(model, published)
+        weight_loading.load_weights(model, squeezenet)
 
 
 def test_a_monstrous_file_is_read_no_further_than_a_network_could_be_long(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from tests.conftest import ROOT
 from tests.engines.test_openvino_engine import has_bf16
@@ -36,6 +37,7 @@ from topfive.errors import DamagedWeightsError, EngineError, WeightsError
 from topfive.networks import weights
 from topfive.networks.cards import Network, PackagedFile, Taught
 from topfive.networks.published import NETWORKS
+from topfive.sources.source import Source
 from topfive.system.files import checksum_of
 
 NAMES = [name for name, card in NETWORKS.items() if card.direct]
@@ -109,8 +111,10 @@ def test_what_is_stored_is_what_the_keras_model_answers(name: str) -> None:
 
 
 def from_torch(classifier: Classifier, files: list[Path]) -> None:
+    """Compare answers with those of PyTorch, which was given the pixels without their profiles."""
     known = TORCH[classifier.network.name]
-    for source, response in classifier.responses(files):
+    pictures = (Source(str(file), np.asarray(Image.open(file).convert("RGB"))) for file in files)
+    for source, response in classifier.responses(pictures):
         values = response.values
         assert isinstance(values, np.ndarray), source.name
         expected = known[Path(source.name).name]

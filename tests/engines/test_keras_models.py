@@ -26,12 +26,7 @@ from topfive.networks.weights import HDF5_MAGIC
 pytestmark = pytest.mark.slow
 
 SQUEEZENET = NETWORKS["squeezenet"]
-# More blocks of the same builder and nothing else: their cards and sizes are compared, and each is
-# proved against Keras where it is used first.
-DEEPER = ("resnet101", "resnet152")
 KERAS_NETWORKS = [name for name, card in NETWORKS.items() if card.builder.startswith("keras.")]
-# Also computed operation by operation, which takes seconds for the others.
-STEPWISE = ("xception", "mobilenet")
 
 
 @pytest.fixture(scope="module")
@@ -88,38 +83,6 @@ def test_a_card_names_the_file_that_keras_asks_for(
     file = network.weights
     checksum = file.checksum.partition(":")[2] if file.checksum else None
     assert asked.value.args == (file.name, file.url, "models", checksum)
-
-
-@pytest.mark.parametrize("name", [name for name in KERAS_NETWORKS if name not in DEEPER])
-def test_a_network_answers_as_keras_applications_does(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    network = NETWORKS[name]
-    file = fakes.make_weights(network, tmp_path / network.weights.name)
-    builder = getattr(keras.applications, network.builder.partition(":")[2])
-    preprocess = inspect.unwrap(builder).__globals__["preprocess_input"]
-    # With "imagenet" Keras does all that it does for its own weights; EfficientNet scales twice.
-    monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda *_, **__: str(file))
-    with keras_models.without_initial_values():
-        expected_model = builder(weights="imagenet")
-    model = keras_models.build(network, file)
-    assert same(model, expected_model), "the same numbers, to the bit"
-    picture = fakes.pictures(1, network.size, seed=11)
-    prepared = preprocess(picture.astype(np.float32))
-    received, expected = (
-        compute(model, picture, tmp_path),
-        compute(expected_model, prepared, tmp_path),
-    )
-    assert received.shape == (1, 1000)
-    assert abs(received.sum() - 1) < 1e-4
-    assert 0.002 < expected.max() < 0.999, "an answer that would show a difference"
-    # Compiled, the scaling melts into the first convolution, which rounds otherwise.
-    assert np.abs(received - expected).max() < 1e-4
-    if name in STEPWISE:
-        received = keras.ops.convert_to_numpy(model(picture)[0])
-        expected = keras.ops.convert_to_numpy(expected_model(prepared))
-        assert np.abs(received - expected).max() < 1e-5
-    keras.backend.clear_session()
 
 
 @pytest.mark.parametrize("name", NETWORKS)

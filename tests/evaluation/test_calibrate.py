@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from tests.evaluation.test_familiar_pictures import with_lessons
 from tests.support import fakes, taught
 from topfive import Classifier
+from topfive.classification import pipeline
 from topfive.classification.calibration import find
 from topfive.errors import EngineError, UsageError
 from topfive.evaluation import calibrate as calibrating
@@ -187,9 +189,9 @@ def test_each_picture_keeps_its_class_and_is_asked_as_classify_asks(
     seen: dict[str, np.ndarray] = {}
     fit = calibration_fit.fit
 
-    def spy(logits: np.ndarray, truths: np.ndarray, **options: object) -> object:
+    def spy(logits: np.ndarray, truths: np.ndarray, *chosen: object, **options: object) -> object:
         seen.update(logits=logits, truths=truths)
-        return fit(logits, truths, **options)  # type: ignore[arg-type]
+        return fit(logits, truths, *chosen, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(calibration_fit, "fit", spy)
     run(folder, weight_file)
@@ -261,8 +263,8 @@ def test_answers_that_are_no_numbers_are_an_error(
 
     def broken(self: Classifier, *pictures: object, **options: object) -> object:
         for source, response in responses(self, *pictures, **options):  # type: ignore[arg-type]
-            response.values[3] = np.nan  # type: ignore[index]
-            yield source, response
+            error = pipeline.not_finite()  # as for an answer with NaN
+            yield source, replace(response, values=Failure(source.name, error.kind, str(error)))
 
     monkeypatch.setattr(Classifier, "responses", broken)
     with pytest.raises(EngineError, match=r"answers '.*\.png' with no numbers"):

@@ -20,7 +20,7 @@ from topfive.classification.calibration import (
 )
 from topfive.engines.run import softmax
 from topfive.errors import UsageError
-from topfive.evaluation import metrics
+from topfive.evaluation import calibration_fit, metrics
 from topfive.evaluation.calibration_fit import (
     FREE,
     PENALTY,
@@ -354,3 +354,12 @@ def test_what_is_fitted_can_be_stored_and_is_the_same_again() -> None:
     assert (found.recipe, found.precision) == ("crop", "bf16")
     assert Calibration.from_dict(found.to_dict()) == found
     assert fit(logits, truths, method="aps", recipe="crop", precision="bf16") == found
+
+
+def test_groups_are_in_one_tenth_each() -> None:
+    groups = np.arange(60) // 3
+    for train, test in calibration_fit._folds(60, groups):
+        assert not {*groups[train]} & {*groups[test]}
+        assert len(train) + len(test) == 60
+    plain = [test.tolist() for _, test in calibration_fit._folds(60, None)]
+    assert plain == [test.tolist() for _, test in calibration_fit._folds(60, np.arange(60))]

@@ -24,6 +24,8 @@ from topfive.evaluation import evaluate, ground_truth
 from topfive.evaluation.evaluate import EvaluationListener
 from topfive.evaluation.evaluations import Evaluation
 from topfive.networks import labels
+from topfive.networks.cards import Recipe
+from topfive.pictures import squares
 from topfive.results import Failure
 
 LABELS = labels.load("imagenet")
@@ -73,6 +75,24 @@ def folder(tmp_path: Path) -> Path:
     ):
         save(folder, number, name)
     return folder
+
+
+def test_a_large_jpeg_is_decoded_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake: list[weakref.ref[Any]]
+) -> None:
+    """In `batch` it is at a part of its size, which may let another class come first."""
+    sizes, fit = [], squares.fit
+
+    def note(picture: Image.Image, size: int, recipe: Recipe) -> NDArray[np.uint8]:
+        sizes.append(picture.size)
+        return fit(picture, size, recipe)
+
+    monkeypatch.setattr("topfive.pictures.squares.fit", note)
+    (tmp_path / "tench").mkdir()
+    Image.new("RGB", (2400, 2080)).save(tmp_path / "tench" / "a.jpg")
+    evaluate.evaluate(tmp_path, ["lite0"])
+    list(Classifier("lite0", throughput=True).rows([tmp_path / "tench" / "a.jpg"]))
+    assert sizes == [(2400, 2080), (1200, 1040)]
 
 
 class Heard(EvaluationListener):
@@ -305,13 +325,14 @@ def test_squeezenet_on_the_shared_photographs(shared: Path, warm: Path) -> None:
     )
     named, tutorial = by_file.evaluations
     assert by_file.layout == "file names that begin with a WordNet id"
-    assert (named.top1.hits, named.top5.hits, named.top1.of) == (107, 150, 160)
+    # With the colours that 17 of them have by their profiles; without these 107 are right.
+    assert (named.top1.hits, named.top5.hits, named.top1.of) == (105, 150, 160)
     assert (named.recipe, named.precision) == ("stretch-bicubic", "f32")
     assert named.weights == named.network.weights.checksum
-    assert tutorial.top1.hits < 107 - 3
+    assert tutorial.top1.hits < 105 - 3
     assert tutorial.top5.hits < 150 - 5
     (pair,) = by_file.pairs
-    assert pair.only_first - pair.only_second == 107 - tutorial.top1.hits
+    assert pair.only_first - pair.only_second == 105 - tutorial.top1.hits
     assert len(by_file.disagreements) == 160 - pair.agreement.hits
 
 
@@ -339,8 +360,10 @@ def test_photographs_in_other_layouts_get_the_same_numbers(warm: Path, tmp_path:
     assert 10 < named.top1.hits < 30
     assert named.top1.hits < named.top5.hits <= named.top5.of == 35
     said = {Path(one.source).name: one for one in named.judgements}
-    for folder, truth in (("by index", None), ("flat", table)):
-        (evaluation,) = evaluate.evaluate(tmp_path / folder, truth=truth).evaluations
+    for folder, truth, numbers in (("by index", None, "index"), ("flat", table, None)):
+        (evaluation,) = evaluate.evaluate(
+            tmp_path / folder, truth=truth, numbers=numbers
+        ).evaluations
         assert (evaluation.top1, evaluation.top5) == (named.top1, named.top5)
         assert evaluation.calibration_error == pytest.approx(named.calibration_error, abs=1e-6)
         for one in evaluation.judgements:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import tarfile
+import unicodedata
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pytest
+import scipy.io
 
 from topfive.errors import PictureError, UsageError
 from topfive.evaluation import ground_truth
@@ -15,6 +19,8 @@ from topfive.evaluation.ground_truth import NO_CLASS, GroundTruth
 from topfive.networks import labels
 
 LABELS = labels.load("imagenet")
+Form = Literal["NFC", "NFD"]
+FORMS: tuple[Form, Form] = ("NFC", "NFD")
 
 
 def fill(folder: Path, names: Sequence[str]) -> Path:
@@ -50,7 +56,7 @@ def told(truth: GroundTruth) -> dict[str, int]:
         # A part of a data set, numbered: the id is what counts.
         (["3/n01440764_a.JPEG"], [0], "file names that begin with a WordNet id"),
         (["n01440764/12/a.JPEG"], [0], "folders named by WordNet id"),
-        (["tench/1.jpg", "train/5/b.jpg"], [0, 5], "folders named by label and folders named by"),
+        (["tench/1.jpg", "z/0/b.jpg"], [0, 0], "folders named by label and folders named by index"),
     ],
 )
 def test_the_class_stands_in_a_name(
@@ -76,7 +82,8 @@ def test_files_of_no_class_and_hidden_ones_are_left_out(tmp_path: Path) -> None:
     [
         (["golfish/a.jpg", "tench/b.jpg"], r"golfish/a\.jpg': 'golfish' .* Did you mean goldfish"),
         (["crane/a.jpg"], "'crane' is the label of several classes; name it n02012849 or n031"),
-        (["1000/a.jpg"], "'1000' is none of the 1,000 classes"),
+        (["0/b.jpg", "1000/a.jpg"], "'1000' is none of the 1,000 classes"),
+        (["1001/a.jpg"], "'1001' is none of the 1,000 classes"),
         (["n00000001_a.jpg"], "'n00000001' is none of the 1,000 classes"),
         (["a.jpg", "b.jpg"], "no picture whose class is known; expected folders named by Word"),
         ([], "no picture whose class is known"),
@@ -154,7 +161,7 @@ def test_a_table_tells_the_classes(tmp_path: Path) -> None:
     truth = read(folder, table)
     assert told(truth) == {"a.jpg": 0, "in/b, c.jpg": 1, "in/d.jpg": 0, "gone.jpg": 1}
     assert truth.unlabelled == (str(folder / "e.jpg"),)
-    assert truth.layout == "labels.csv, by their names"
+    assert truth.layout == "labels.csv, column label, by their names"
     gone = next(source for source, _ in truth if source.name.endswith("gone.jpg"))
     with pytest.raises(PictureError, match="no such file"):
         gone.read()
@@ -278,7 +285,7 @@ def test_many_classes_are_the_same_in_every_layout(tmp_path: Path) -> None:
         "file,index\n" + "".join(f"{number:03},{one}\n" for number, one in enumerate(expected))
     )
     for folder, truth, numbers in (
-        ("wnid", None, None), ("index", None, None), ("label", None, None),
+        ("wnid", None, None), ("index", None, "index"), ("label", None, None),
         ("flat", "ids.txt", None), ("flat", "both.txt", "index"), ("flat", "x.csv", None),
     ):  # fmt: skip
         found = read(tmp_path / folder, tmp_path / truth if truth else None, numbers)
@@ -294,3 +301,96 @@ def test_names_cannot_write_to_the_terminal(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as raised:
         read(tmp_path / "a", tmp_path / "x.csv")
     assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize("names", [("490/a.jpg", "1/b.jpg"), ("1000/a.jpg", "tench/b.jpg")])
+def test_numbers_of_folders_are_asked_about_as_those_of_files(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
+    folder = fill(tmp_path / "data", names)
+    with pytest.raises(UsageError, match=r"say which with .*--numbers ilsvrc or --numbers one-b"):
+        read(folder)
+    number = int(names[0].split("/")[0])
+    truth = read(folder, numbers="one-based")
+    assert told(truth)[names[0]] == number - 1
+    assert "folders named by index from 1" in truth.layout
+    for place in (tmp_path, folder):  # beside the folder, and in it
+        fields = [("ILSVRC2012_ID", "O"), ("WNID", "O")]
+        synsets = [[(number, "n01440764")], [(1, "n01443537")]]
+        scipy.io.savemat(place / "meta.mat", {"synsets": np.array(synsets, fields)})
+        for numbers in (None, "ilsvrc"):
+            truth = read(folder, numbers=numbers)
+            assert told(truth)[names[0]] == 0
+            assert "by the development kit's number" in truth.layout
+        (place / "meta.mat").unlink()
+
+
+def test_own_classes_are_counted_from_1_where_the_highest_number_says_so(tmp_path: Path) -> None:
+    own = [labels.Label("", name) for name in ("cat", "dog")]
+    folder = fill(tmp_path, ["1/a.jpg", "2/b.jpg"])
+    with pytest.raises(UsageError, match="as no 0 is among them; say which with --numbers one-b"):
+        ground_truth.read(folder, own)
+    assert [*ground_truth.read(folder, own, numbers="one-based").truths.values()] == [0, 1]
+
+
+def test_pictures_in_order_are_in_natural_order(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "data", [f"shot{number}.jpg" for number in (1, 2, 10)])
+    lines = tmp_path / "t.txt"
+    lines.write_text("tench\ngoldfish\nrobin\n")
+    truth = read(folder, lines)
+    assert told(truth) == {"shot1.jpg": 0, "shot2.jpg": 1, "shot10.jpg": 15}
+    assert truth.layout.endswith("in the order of their names, shot2.jpg before shot10.jpg")
+    fill(folder, ["Shot3.jpg"])
+    lines.write_text("tench\ngoldfish\nrobin\ntench\n")
+    with pytest.raises(UsageError, match=r"sort in two ways: 'Shot3\.jpg' or 'shot1\.jpg' first"):
+        read(folder, lines)
+
+
+@pytest.mark.parametrize(
+    ("way", "prefix"),
+    [
+        ("data", "{0}/data/"), ("./data/", "{0}/data/"), ("data", "./data/"), ("link", "{0}/data/"),
+        ("data", "{0}/link/"), ("{0}/data", "data/"), ("{0}/data", "in\\"), ("./data", "data/"),
+    ],
+)  # fmt: skip
+def test_paths_to_the_same_folder_are_names_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, prefix: str
+) -> None:
+    fill(tmp_path / "data", ["in/a.jpg", "b.jpg"])
+    (tmp_path / "link").symlink_to("data")
+    monkeypatch.chdir(tmp_path)
+    inside = prefix if prefix.startswith("in") else prefix.format(tmp_path) + "in/"
+    Path("x.csv").write_text(f"file,label\n{inside}a.jpg,tench\n")
+    truth = read(Path(way.format(tmp_path)), Path("x.csv"))
+    assert [Path(name).name for name in truth.truths] == ["a.jpg"]
+    assert next(iter(truth))[0].read() == b"no picture is opened here"
+
+
+def test_the_root_is_a_folder_like_others() -> None:
+    assert ground_truth._relative("/", "/in/a.jpg") == "in/a.jpg"
+    assert ground_truth._relative("/data/", "/data/in/a.jpg") == "in/a.jpg"
+    assert ground_truth._relative("/data", "/database/a.jpg") == "/database/a.jpg"
+
+
+def test_two_columns_for_the_pictures_have_to_agree(tmp_path: Path) -> None:
+    folder, table = fill(tmp_path / "data", ["a.jpg", "b.jpg"]), tmp_path / "x.csv"
+    table.write_text(f"image,path,label\n7,{folder}/a.jpg,tench\n8,{folder}/b.jpg,robin\n")
+    assert told(read(folder, table)) == {"a.jpg": 0, "b.jpg": 15}
+    table.write_text("file,image,label\na.jpg,b.jpg,tench\nb.jpg,a.jpg,robin\n")
+    with pytest.raises(UsageError, match="columns image and file name different pictures"):
+        read(folder, table)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ["x.csv", "x.txt"])
+def test_a_table_in_any_encoding_names_files_and_classes_in_any_form(
+    tmp_path: Path, encoding: str, form: Form, name: str
+) -> None:
+    own = [labels.Label("", "hiver"), labels.Label("", unicodedata.normalize(form, "été"))]
+    fill(tmp_path / "data", [unicodedata.normalize(form, "forêt.jpg")])
+    text = "file,label\nforêt.jpg,été\n" if name == "x.csv" else "forêt.jpg été\n"
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    truth = ground_truth.read(tmp_path / "data", own, tmp_path / name)
+    assert [*truth.truths.values()] == [1]
+    assert [source.read() for source, _ in truth] == [b"no picture is opened here"]

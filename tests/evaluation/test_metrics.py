@@ -95,3 +95,16 @@ def test_each_class_that_occurs_has_its_result() -> None:
         (1, 3, 3), (0, 0, 1),
     ]  # fmt: skip
     assert metrics.by_class(np.array([], int), np.array([], int), names) == ()
+
+
+@pytest.mark.parametrize(
+    ("hits", "of", "classes", "is_said"),
+    [(0, 160, 1000, True), (1, 300, 1000, True), (3, 160, 1000, False), (12, 20, 2, True),
+     (19, 20, 2, False), (0, 0, 1000, False), (0, 5, 1, False), (0, 1, 1000, True)],
+)  # fmt: skip
+def test_what_may_be_chance_is_doubted(hits: int, of: int, classes: int, is_said: bool) -> None:
+    said = metrics.doubt(metrics.share(hits, of), classes)
+    assert (said is not None) == is_said
+    if said:
+        assert f"{hits} of {of}" in said
+        assert f"chance ({'0.1' if classes == 1000 else '50'} %): is the numbering" in said

@@ -166,3 +166,8 @@ def test_without_matplotlib_the_error_says_what_to_install(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'topfive\[report\]'"):
         plots.inline(lines(), "x", "a")
+
+
+def test_no_two_series_look_alike() -> None:
+    count = len(plots.SERIES) * len(plots.MARKERS)
+    assert len({tuple(plots.style(place).items()) for place in range(count)}) == count

@@ -288,7 +288,7 @@ def test_a_report_that_cannot_be_finished_leaves_the_one_before(
 
     monkeypatch.setitem(report.WRITERS, ".md", broken)
     with pytest.raises(KeyboardInterrupt):
-        report.write(hostile, file)
+        report.write(hostile, file, force=True)
     assert file.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir() if entry.name != "pictures"] == ["out.md"]
 

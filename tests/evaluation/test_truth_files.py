@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ LABELS = labels.load("imagenet")
 def read(folder: Path, text: str | bytes, name: str, numbers: str | None = None) -> list[Entry]:
     file = folder / name
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return truth_files.read(file, LABELS, numbers)
+    return [*truth_files.read(file, LABELS, numbers).entries]
 
 
 def write_meta(folder: Path) -> None:
@@ -126,7 +127,7 @@ def test_a_meta_file_with_another_table_is_refused(tmp_path: Path) -> None:
         ('file,label\na,"tench\n', "v.csv", "line 2: unexpected end of data"),
         ("file,label\n" + "a" * 200_000 + ",tench\n", "v.csv", "line 2: field larger than"),
         (b"file,label\na\0,tench\n", "v.csv", "NUL bytes in it; expected a text in UTF-8"),
-        ("file,label\na,tench\n".encode("utf-16"), "v.csv", "NUL bytes in it"),
+        ("file,label\na,tench\n".encode("utf-16-le"), "v.csv", "NUL bytes in it"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(
@@ -162,13 +163,77 @@ def own(*names: str) -> tuple[labels.Label, ...]:
 def test_numbers_are_labels_where_classes_are_called_so(tmp_path: Path) -> None:
     digits, file = own("1", "2", "3"), tmp_path / "val.csv"
     file.write_text("file,label\na.jpg,2\n")
-    assert [one.index for one in truth_files.read(file, digits)] == [1]
-    assert [one.index for one in truth_files.read(file, digits, "index")] == [2]
+    assert [one.index for one in truth_files.read(file, digits).entries] == [1]
+    assert [one.index for one in truth_files.read(file, digits, "index").entries] == [2]
     file.write_text("file,index\na.jpg,2\n")
-    assert [one.index for one in truth_files.read(file, digits)] == [2]
+    assert [one.index for one in truth_files.read(file, digits).entries] == [2]
 
 
 def test_numbers_are_indices_where_no_class_is_imagenets(tmp_path: Path) -> None:
     (tmp_path / "val.txt").write_text("a.jpg 1\nb.jpg 2\n")
     found = truth_files.read(tmp_path / "val.txt", own("cat", "dog", "bird"))
-    assert [one.index for one in found] == [1, 2]
+    assert [one.index for one in found.entries] == [1, 2]
+
+
+TABLE = ["tench", "goldfish", "robin"]
+
+
+@pytest.mark.parametrize(
+    ("header", "first", "taken"),
+    [
+        (",file,label", range(3), "label"),
+        ("Unnamed: 0,file,label", range(3), "label"),
+        ("index,file,label", range(3), "label"),
+        ("index,file,label", range(1, 4), "label"),
+        ("index,file,class", (2, 0, 1), "class"),  # in another order
+        ("Index ,file,label", (0, 1, 15), "index"),  # the same as the labels
+        ("wnid,file,label", ("n01440764", "n01443537", "n01558993"), "wnid"),
+    ],
+)
+def test_a_row_number_is_no_class(
+    tmp_path: Path, header: str, first: Sequence[object], taken: str
+) -> None:
+    file = tmp_path / "x.csv"
+    rows = "".join(f"{one},{name}.jpg,{name}\n" for one, name in zip(first, TABLE, strict=True))
+    file.write_text(f"{header}\n{rows}")
+    found = truth_files.read(file, LABELS)
+    assert [one.index for one in found.entries] == [0, 1, 15]
+    assert found.told == f"x.csv, column {taken}"
+
+
+def test_row_numbers_may_have_gaps_where_they_are_many(tmp_path: Path) -> None:
+    rows = "".join(f"{place},{place}.jpg,robin\n" for place in range(20) if place != 7)
+    assert {one.index for one in read(tmp_path, f"index,file,label\n{rows}", "x.csv")} == {15}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("file,label,class\na,tench,goldfish\n", "--class-column label or --class-column class"),
+        ("file,index,label\na,5,tench\nb,9,tench\n", "--class-column index or .* label"),
+        ("file,label,class\na,3,tench\nb,5,goldfish\n", "label and class may both hold"),
+        ("file,index\na,0\nb,1\n", "index may number the rows .* --class-column index, or"),
+        ("file,index\na,2\nb,1\n", "index may number the rows"),
+        ("file,species\na,tench\n", "--class-column names another one for the classes"),
+    ],
+)
+def test_two_columns_for_the_classes_are_a_question(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        read(tmp_path, text, "x.csv")
+
+
+def test_a_column_can_be_named(tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text("index,file,label,Art\n0,a,tench,goldfish\n1,b,tench,robin\n")
+
+    def taken(column: str) -> list[int]:
+        return [one.index for one in truth_files.read(file, LABELS, None, column).entries]
+
+    assert taken("index") == [0, 1]
+    assert taken("label") == [0, 0]
+    assert taken("art") == [1, 15]
+    with pytest.raises(UsageError, match="and the column 'genus'"):
+        taken("genus")
+    (tmp_path / "x.txt").write_text("a tench\n")
+    with pytest.raises(UsageError, match="--class-column is asked of a table"):
+        truth_files.read(tmp_path / "x.txt", LABELS, None, "label")

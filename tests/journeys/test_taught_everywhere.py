@@ -30,6 +30,7 @@ from topfive.errors import OutputError, UsageError
 from topfive.evaluation import bench_subjects, compare, evaluate
 from topfive.networks import records, taught_folders
 from topfive.networks.cards import Network
+from topfive.system.text import csv_text
 
 pytestmark = pytest.mark.slow
 
@@ -143,7 +144,7 @@ def test_labels_with_strange_characters_are_told_as_they_are(
     assert [one.index for one in best] == [1000, 1003, 1002, 1001]
     assert min(one.probability for one in best) > 0.9
     table = run(["classify", *made.of("cat"), "-m", made.extended, "-f", "csv"], capsys)
-    found = [row["label_1"] for row in csv.DictReader(table.splitlines())]
+    found = [csv_text(row["label_1"]) for row in csv.DictReader(table.splitlines())]
     assert found == [one.label for one in best]
     text = run(["classify", *made.of("cat"), "-m", made.extended], capsys)
     assert all(f"1. {name}: 9" in text for name in HOSTILE)
@@ -188,7 +189,7 @@ def labels(table: Path) -> list[str]:
         return [row["predictions"][0]["label"] for row in rows]
     if table.suffix == ".csv":
         with table.open(newline="", encoding="utf-8") as stream:
-            return [row["label_1"] for row in csv.DictReader(stream)]
+            return [csv_text(row["label_1"]) for row in csv.DictReader(stream)]
     import pyarrow.parquet
 
     return [str(one) for one in pyarrow.parquet.read_table(table)["label_1"].to_pylist()]

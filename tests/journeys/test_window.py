@@ -21,6 +21,7 @@ from topfive.networks.cards import choose_recipe
 from topfive.networks.published import NETWORKS
 from topfive.pictures import decoding, pixels, preparation
 from topfive.pictures.pixels import to_8_bits, windowed
+from topfive.sources.source import MAX_PIXELS
 
 pytestmark = pytest.mark.slow
 
@@ -162,18 +163,24 @@ def test_the_transparent_value_of_a_png_is_white_whatever_the_window() -> None:
     assert np.asarray(picture)[0, :, 0].tolist() == [0, 255, *SEEN[2:]]
 
 
-@pytest.mark.parametrize("name", ["jpeg", "png", "palette", "deep colours", "deep grey, alpha"])
-def test_files_that_are_read_in_8_bits_are_as_they_are(name: str) -> None:
-    deep = COLOURS.astype(np.uint16) * 257
+@pytest.mark.parametrize("name", ["jpeg", "png", "palette"])
+def test_files_of_8_bits_are_as_they_are(name: str) -> None:
     data = {
         "jpeg": lambda: pictures.encode(COLOURS, "JPEG"),
         "png": lambda: pictures.encode(COLOURS, "PNG"),
         "palette": lambda: pictures.encode(Image.fromarray(COLOURS).convert("P"), "GIF"),
-        "deep colours": lambda: pictures.png(deep, 2),
-        "deep grey, alpha": lambda: pictures.png(deep[:, :, :2], 4),
     }[name]()
     plain = np.asarray(decoding.decode(data)[0])
     assert np.array_equal(np.asarray(decoding.decode(data, window=(1000, 2000))[0]), plain)
+
+
+@pytest.mark.parametrize("colour_type", [2, 4], ids=["deep colours", "deep grey, alpha"])
+def test_colours_of_16_bits_are_seen_through_the_window(colour_type: int) -> None:
+    deep = COLOURS.astype(np.uint16) * 257
+    deep[:, :, 1] = 65535
+    pixels = deep if colour_type == 2 else deep[:, :, :2]
+    picture = decoding.decode(pictures.png(pixels, colour_type), window=(1000, 20_000))[0]
+    assert np.array_equal(np.asarray(picture)[:, :, 0], windowed(deep[:, :, 0], 1000, 20_000))
 
 
 @pytest.mark.parametrize("name", ["default", "tutorial"])
@@ -185,12 +192,12 @@ def test_the_recipes_window_reaches_every_form_of_a_picture(form: str, name: str
         "Pillow": Image.fromarray(DEEP),
         "array": DEEP,
     }[form]
-    picture, size = preparation.decode(content, recipe, decoding.MAX_PIXELS)
+    picture, size = preparation.decode(content, recipe, MAX_PIXELS)
     assert np.asarray(picture)[0, :, 0].tolist() == SEEN
     assert size == (6, 1)
 
 
 def test_without_a_window_the_tutorials_recipe_still_clips() -> None:
     recipe = choose_recipe(NETWORKS["squeezenet"], "tutorial")
-    picture, _ = preparation.decode(FILES["png"], recipe, decoding.MAX_PIXELS)
+    picture, _ = preparation.decode(FILES["png"], recipe, MAX_PIXELS)
     assert np.asarray(picture)[0, :, 0].tolist() == [0, *[255] * 5]

@@ -197,10 +197,10 @@ def test_a_bundle_of_what_is_missing_or_damaged_is_not_written(
     (tmp_path / "b.tar").write_text("an older one")
     weights.path(cards["xception"]).write_bytes(BODIES["vgg16"])
     with pytest.raises(WeightsError, match="is damaged; topfive weights fetch xception"):
-        bundles.write(cards.values(), tmp_path / "b.tar")
+        bundles.write(cards.values(), tmp_path / "b.tar", force=True)
     weights.path(cards["xception"]).unlink()
     with pytest.raises(WeightsError, match="not here; first: topfive weights fetch xception"):
-        bundles.write(cards.values(), tmp_path / "b.tar")
+        bundles.write(cards.values(), tmp_path / "b.tar", force=True)
     assert (tmp_path / "b.tar").read_text() == "an older one"
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["b.tar"]
 
@@ -213,7 +213,7 @@ def test_a_bundle_that_cannot_be_written_leaves_nothing(
         bundles.write(cards.values(), tmp_path / "missing" / "b.tar")
     (tmp_path / "folder").mkdir()
     with pytest.raises(OutputError, match=r"cannot write .*folder"):
-        bundles.write(cards.values(), tmp_path / "folder")
+        bundles.write(cards.values(), tmp_path / "folder", force=True)
     assert not list(tmp_path.glob("*.part"))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
+from typing import Literal
+
 import pytest
 
 from topfive.errors import UsageError
@@ -10,6 +13,7 @@ from topfive.networks.class_names import ClassNames
 
 LABELS = labels.load("imagenet")
 CLASSES = ClassNames(LABELS)
+Form = Literal["NFC", "NFD"]
 
 
 @pytest.mark.parametrize(
@@ -110,3 +114,15 @@ def test_what_is_expected_of_few_and_of_other_classes() -> None:
         ClassNames(many).get("x", "here")
     with pytest.raises(UsageError, match=r"Expected a label$"):
         ClassNames(many, {1: "n02119789"}).get("1", "here")
+
+
+@pytest.mark.parametrize(("label", "name"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFC", "NFC")])
+def test_the_forms_of_a_letter_are_one(label: Form, name: Form) -> None:
+    own = [labels.Label("", unicodedata.normalize(label, one)) for one in ("été", "hiver")]
+    for spelled in ("été", "ÉTÉ"):
+        assert ClassNames(own).find(unicodedata.normalize(name, spelled), "here") == 0
+
+
+def test_numbers_may_count_from_1() -> None:
+    classes = ClassNames(LABELS, indices=True, first=1)
+    assert [classes.find(name, "here") for name in ("0", "1", "1000")] == [None, 0, 999]

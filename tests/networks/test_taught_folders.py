@@ -158,7 +158,7 @@ def test_what_is_no_network_is_said_in_a_line(
         (lambda card: card["weights"].update(file=""), "file is"),
         (lambda card: card["weights"].update(file="../w.h5"), "part of a file's name"),
         (lambda card: card["weights"].update(file="a", size=-1), "size is '-1'"),
-        (lambda card: card["weights"].update(file="a", size=1e400), "size is 'inf'"),
+        (lambda card: card["weights"].update(file="a", size=1e400), "Infinity is no finite"),
         (lambda card: card["head"].update(file="/etc/passwd"), "part of a file's name"),
         (lambda card: card["head"].update(file=".."), "is no name of a file in the folder"),
         (lambda card: card["head"].update(file="card.json"), "is no name of a file"),
@@ -167,14 +167,14 @@ def test_what_is_no_network_is_said_in_a_line(
         (lambda card: card.update(tuned=True), "its weights are tuned, and in no file"),
         (lambda card: card.update(tuned="no"), "tuned is neither true nor false"),
         (lambda card: card.update(extends=1), "extends is neither"),
-        (lambda card: card.update(parameters=1e400), "parameters is 'inf'"),
+        (lambda card: card.update(parameters=1e400), "Infinity is no finite number"),
         (lambda card: card.update(parameters=True), "parameters is 'True'"),
         (lambda card: card.update(recipe=[]), "list indices"),
         (lambda card: card["recipe"].update(fit="squash"), "unknown fit 'squash'"),
         (lambda card: card["recipe"].update(filter="x" * 10**6), "filter is"),
         (lambda card: card["recipe"].update(short_side=0), "short_side is '0'"),
         (lambda card: card["recipe"].update(window=[5, 5]), "its window is 5 to 5"),
-        (lambda card: card["recipe"].update(window=[float("nan"), 5]), "'nan' is no number"),
+        (lambda card: card["recipe"].update(window=[float("nan"), 5]), "NaN is no finite number"),
         (lambda card: card["recipe"].update(window=[1, 2, 3]), "too many values"),
         (lambda card: card["recipe"].update(window=["1", "2"]), "'1' is no number"),
         (lambda card: card.update(version=2), "no card of a network of this version"),
@@ -203,7 +203,7 @@ def test_a_card_that_is_not_right_is_a_usage_error_in_a_line(
         (b"[" * 200_000, "is damaged: "),
         (b"[1, 2]", "no card of a network"),
         (b'{"version": 1, "x": ' + b"9" * 5000 + b"}", "is damaged: "),
-        (b" " * (taught_folders.MAX_CARD + 1), "is damaged: over 16,777,216 bytes"),
+        (b" " * (taught_folders.MAX_CARD + 1), "cannot read .*over the limit of 16,777,216 bytes"),
     ],
 )
 def test_a_file_that_is_no_card_is_a_usage_error(tmp_path: Path, content: bytes, said: str) -> None:
@@ -217,7 +217,7 @@ def test_a_card_that_is_no_file_is_not_waited_for(
     tmp_path: Path, make: Callable[[Path], None]
 ) -> None:
     make(tmp_path / CARD)
-    with pytest.raises(UsageError, match="it is not a file"):
+    with pytest.raises(UsageError, match=r"cannot read .*: (not a regular file|Is a directory)"):
         find_network(str(tmp_path))
     (tmp_path / CARD).rename(tmp_path / "other")
     (tmp_path / CARD).symlink_to("nowhere")

@@ -102,9 +102,11 @@ def test_the_picture_itself_is_never_overwritten(tmp_path: Path) -> None:
     source = tmp_path / "x.jpg"
     Image.new("RGB", (9, 9)).save(source)
     before = source.read_bytes()
-    for target in (source, tmp_path):
+    for force in (False, True):
         with pytest.raises(PictureError, match="is the picture itself"):
-            annotate.save(Image.new("RGB", (9, 9), "red"), str(source), target, set())
+            annotate.save(Image.new("RGB", (9, 9), "red"), str(source), source, set(), force)
+        saved = annotate.save(Image.new("RGB", (9, 9)), str(source), tmp_path, set(), force)
+        assert saved == tmp_path / "x-2.jpg"
     assert source.read_bytes() == before
 
 

@@ -307,3 +307,57 @@ def test_a_folders_dicom_files_are_found_with_their_ending_and_without(tmp_path:
     found = list(read([os.fspath(tmp_path)], unpack=True))
     assert len(found) == 3
     assert all(decoding.decode(source.read())[0].size == (8, 6) for source in found)
+
+
+SYNTAXES = {"explicit": dicoms.EXPLICIT, "implicit": dicoms.IMPLICIT, "big": dicoms.BIG_ENDIAN}
+
+
+def elements_of(syntax: str) -> bytes:
+    """Return a file's elements alone, without what says how they are written."""
+    data = dicoms.dicom(GREY, syntax=syntax)
+    first = struct.pack(">HH" if syntax == dicoms.BIG_ENDIAN else "<HH", 8, 0x16)
+    return data[data.index(first, 132) :]
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
+def test_a_file_without_its_preamble_is_read(syntax: str) -> None:
+    whole, elements = dicoms.dicom(GREY, syntax=syntax), elements_of(syntax)
+    for data in (whole[132:], whole[128:], elements, b"DICM" + elements,
+                 bytes(128) + b"DICM" + elements):  # fmt: skip
+        assert dicom_header.is_dicom(data)
+        picture = decoding.decode(data)[0]
+        assert np.array_equal(np.asarray(picture)[:, :, 0], GREY)
+
+
+def test_a_compressed_file_without_its_preamble_is_read_as_its_meta_elements_say() -> None:
+    grey = np.zeros((6, 8), np.uint8)
+    frame = pictures.encode(np.dstack([grey] * 3)[:, :, 0], "JPEG")
+    data = dicoms.dicom([frame], syntax=dicoms.JPEG, Rows=6, Columns=8)
+    assert np.abs(np.asarray(decoding.decode(data[132:])[0]).astype(int)).max() <= 2
+    first = data.index(struct.pack("<HH", 8, 0x16), 132)
+    assert failure(data[first:]).kind == "broken"  # what it is compressed by is not said
+
+
+def test_other_files_are_not_taken_for_dicom() -> None:
+    grey = pictures.colours()
+    for format in ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "TGA", "ICO", "PCX", "SGI", "PPM"):
+        assert not dicom_header.is_dicom(pictures.encode(grey, format))
+    with_name = bytearray(pictures.encode(grey, "TGA"))
+    for length in (2, 8):  # of the name that a TGA begins with
+        with_name[0] = length
+        data = bytes(with_name[:18]) + b"a" * length + bytes(with_name[18:])
+        assert not dicom_header.is_dicom(data)
+        assert decoding.decode(data)[0].size == (64, 48)
+    short = (b"", b"\x08\0", b"\x08\0\x16\0", b"\2\0\0\0UL", b"\x08\0\x16\0\x1a\0\0\0short")
+    other = (bytes(500), b"\x08\0" * 40, b"\x08\0\5\0" * 40, b"\x08\0\5\0\xff\xff\xff\xff" * 9)
+    for data in short + other:
+        assert not dicom_header.is_dicom(data)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from([b"\x08\0\5\0CS", b"\2\0\0\0UL", b"\0\x08\0\5CS", b"DICM"]), st.binary())
+def test_whatever_comes_after_such_a_beginning_is_a_picture_error(
+    start: bytes, rest: bytes
+) -> None:
+    with pytest.raises(PictureError):
+        decoding.decode(start + rest)

@@ -22,6 +22,7 @@ from tests.support import pictures
 from topfive.errors import PictureError
 from topfive.pictures import decoding
 from topfive.pictures.formats import FORMATS, MAX_SCANS, count_scans
+from topfive.sources.source import MAX_PIXELS
 
 COLOURS = pictures.colours()
 GREY = Image.fromarray(COLOURS).convert("L")
@@ -81,7 +82,7 @@ def test_the_list_holds_only_formats_that_pillow_has() -> None:
     assert set(Image.OPEN) >= FORMATS - {"HEIF", "MPO"}
 
 
-def failure(data: bytes, max_pixels: int = decoding.MAX_PIXELS) -> PictureError | None:
+def failure(data: bytes, max_pixels: int = MAX_PIXELS) -> PictureError | None:
     """Return the error that a picture comes to, None if it can be read."""
     try:
         assert decoding.decode(data, max_pixels)[0].mode == "RGB"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from topfive.networks.published import NETWORKS
 from topfive.pictures import decoding, preparation, squares
 from topfive.pictures.preparation import Prepared
 from topfive.sources.source import MAX_PIXELS, Source, from_object
+from topfive.system import memory
 
 RECIPE = Recipe("crop", "bicubic", 40)
 PNG = pictures.encode(pictures.colours(), "PNG")
@@ -137,3 +141,30 @@ def test_only_a_draft_is_decoded_at_a_part(monkeypatch: pytest.MonkeyPatch) -> N
     prepare(data)
     prepare(data, draft=True)
     assert seen == [(1600, 1200), (400, 300)]
+
+
+def test_a_failure_holds_nothing_of_what_was_read(tmp_path: Path) -> None:
+    file = tmp_path / "large.jpg"
+    file.write_bytes(bytes(50_000_000))
+    memory.reset_peak()
+    before = memory.peak()
+    failures = [prepare(file) for _ in range(6)]
+    assert {str(one.square) for one in failures} == {
+        "not a picture in any format that topfive reads"
+    }
+    assert all(isinstance(one.square, PictureError) for one in failures)
+    assert all(getattr(one.square, "__traceback__", 0) is None for one in failures)
+    if sys.platform == "linux":
+        assert memory.peak() - before < 120_000_000
+
+
+def test_what_waits_for_room_does_not_count_as_spent(monkeypatch: pytest.MonkeyPatch) -> None:
+    budget = memory.Budget(1, 1)
+    monkeypatch.setattr(memory, "PICTURES", budget)
+    with ThreadPoolExecutor(1) as pool:
+        with budget.claim() as claim:
+            claim.take_for_making(1)
+            waiting = pool.submit(prepare, PNG)
+            time.sleep(0.5)
+            assert not waiting.done()
+        assert waiting.result().seconds < 0.4

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import struct
 import tarfile
 import tracemalloc
 import zipfile
@@ -134,7 +135,7 @@ def test_a_member_over_the_limit_is_a_failure_and_the_run_goes_on(
 
 
 def test_large_members_of_a_compressed_tar_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "MAX_HELD", 100)
+    monkeypatch.setattr("topfive.sources.tars.MAX_HELD", 100)
     assert read(gzip.compress(tar(FILES))) == list(FILES.items())
     found = list(arguments.read(["photos.bin"], unpack=True))
     assert [isinstance(source.content, bytes) for source in found] == [True, False, True]
@@ -298,5 +299,86 @@ def test_members_that_are_not_read_cost_little() -> None:
     try:
         assert sum(1 for _ in arguments.read(["many.tar"], unpack=True)) == 10_000
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def raw_zip(names: dict[bytes, bytes], system: int = 3) -> bytes:
+    """Return a zip of empty files by the bytes of their names, and their extra fields."""
+    placeholder = [f"{number:04}".ljust(len(name), "_") for number, name in enumerate(names)]
+    with zipfile.ZipFile(sink := io.BytesIO(), "w") as archive:
+        for name, extra in zip(placeholder, names.values(), strict=True):
+            info = zipfile.ZipInfo(name)
+            info.create_system, info.extra = system, extra
+            archive.writestr(info, b"")
+    data = sink.getvalue()
+    for name, given in zip(placeholder, names, strict=True):
+        data = data.replace(name.encode(), given)
+    return data
+
+
+def unicode_path(name: str, raw: bytes) -> bytes:
+    field = b"\1" + struct.pack("<I", zlib.crc32(raw)) + name.encode()
+    return struct.pack("<2H", 0x7075, len(field)) + field
+
+
+@pytest.mark.parametrize(("raw", "extra", "expected"), [
+    (b"in\\deep\\a.jpg", b"", "in/deep/a.jpg"),
+    (b"in/a\\b.jpg", b"", "in/a\\b.jpg"),
+    ("Vögel/Ærø.jpg".encode(), b"", "Vögel/Ærø.jpg"),
+    ("鳥/写真.jpg".encode(), b"", "鳥/写真.jpg"),
+    ("Vögel.jpg".encode("cp437"), b"", "Vögel.jpg"),
+    (b"V?gel.jpg", unicode_path("Vögel.jpg", b"V?gel.jpg"), "Vögel.jpg"),
+    (b"other.jpg", unicode_path("Vögel.jpg", b"V?gel.jpg"), "other.jpg"),
+    (b"a.jpg", b"\x75\x70\1\0\1", "a.jpg"),
+])  # fmt: skip
+@pytest.mark.parametrize("system", [0, 3, 10])
+def test_names_in_a_zip_are_those_that_its_maker_meant(
+    raw: bytes, extra: bytes, expected: str, system: int
+) -> None:
+    assert read(raw_zip({raw: extra}, system)) == [(expected, b"")]
+
+
+def test_folders_that_windows_wrote_are_none_of_the_files() -> None:
+    assert read(raw_zip({b"val\\": b"", b"val\\a.jpg": b""})) == [("val/a.jpg", b"")]
+
+
+def test_an_archive_that_would_never_end_is_left_with_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("topfive.sources.unpacking.FREE", 1 << 20)
+    monkeypatch.setattr("topfive.sources.unpacking.RATIO", 10)
+    monkeypatch.setattr("topfive.sources.arguments.MAX_BYTES", 3 << 20)
+    for pack in (gzip.compress, bz2.compress, lzma.compress):
+        for large in (2 << 20, 4 << 20):  # one is read, the other skipped
+            data = pack(tar({"a.jpg": b"x", "b.jpg": bytes(large), "c.jpg": b"x"}))
+            found = read(data)
+            assert found[0] == ("a.jpg", b"x")
+            assert found[-1] == ("photos.bin", "broken")
+            assert "c.jpg" not in dict(found)
+
+
+def test_an_xz_that_takes_much_memory_is_an_error() -> None:
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 29}]
+    data = lzma.compress(tar(FILES), filters=filters)
+    assert read(data, "photos.tar.xz") == [("photos.tar.xz", "broken")]
+    assert read(lzma.compress(tar(FILES), preset=9)) == list(FILES.items())
+
+
+def test_an_xz_of_several_streams_is_read_to_its_end() -> None:
+    whole = tar(FILES)
+    parts = [lzma.compress(whole[:700]), b"\0" * 8, lzma.compress(b""), lzma.compress(whole[700:])]
+    assert read(b"".join(parts)) == list(FILES.items())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_read_of_an_archive_costs_its_size_and_no_more(form: str) -> None:
+    size = 40 << 20
+    Path("large").write_bytes(FORMS[form]({"a.jpg": bytes(size)}))
+    (source,) = arguments.read(["large"], unpack=True)
+    tracemalloc.start()
+    try:
+        assert len(source.read()) == size
+        assert tracemalloc.get_traced_memory()[1] < 1.2 * size
     finally:
         tracemalloc.stop()

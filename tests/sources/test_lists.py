@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import io
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from topfive.errors import UsageError
 from topfive.sources import lists
+
+Form = Literal["NFC", "NFD"]
+FORMS: tuple[Form, Form] = ("NFC", "NFD")
 
 
 def names(data: bytes, nul: bool = False) -> list[str]:
@@ -62,3 +68,43 @@ def test_a_list_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     stream.close()
     with pytest.raises(UsageError, match="standard input"):
         list(lists.names(stream, "standard input"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "\ufeffété.jpg\r\nb.jpg\r\n".encode(),
+        "été.jpg\r\nb.jpg\r\n".encode("utf-16"),
+        codecs.BOM_UTF16_BE + "été.jpg\nb.jpg".encode("utf-16-be"),
+        "été.jpg\nb.jpg\n".encode("cp1252"),
+        unicodedata.normalize("NFD", "été.jpg\nb.jpg\n").encode(),
+        unicodedata.normalize("NFD", "été.jpg\nb.jpg\n").encode("utf-16"),
+    ],
+)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_list_names_files_in_whatever_encoding_and_form(
+    data: bytes, form: Form, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    there = unicodedata.normalize(form, "été.jpg")
+    Path(there).touch()
+    assert names(data) == [there, "b.jpg"]
+
+
+def test_an_encoding_is_said_and_bytes_that_a_file_has_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("é.jpg").touch()
+    assert names("é.jpg\nà.jpg\n".encode("cp1252")) == ["é.jpg", "\udce0.jpg"]
+    assert [one.getMessage() for one in caplog.records] == [
+        "@names: not all of it is UTF-8; the rest is read as cp1252"
+    ]
+    Path("\udce9.jpg").touch()
+    assert names("é.jpg\n".encode("cp1252")) == ["\udce9.jpg"]
+
+
+def test_a_long_list_in_utf_16_is_read_as_it_is_used() -> None:
+    expected = [f"{number}ü" * 1000 for number in range(100)]
+    assert names("\n".join(expected).encode("utf-16")) == expected
+    assert names(b"\xff\xfe\0", nul=True) == ["\udcff\udcfe"]  # bytes, as `find -print0` has them

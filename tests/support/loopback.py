@@ -40,6 +40,7 @@ class Request:
     range: str | None
     if_range: str | None
     encoding: str | None
+    agent: str | None
 
 
 class Server:
@@ -77,7 +78,9 @@ class _Handler(BaseHTTPRequestHandler):
         server: Server = self.server.loopback  # type: ignore[attr-defined]
         get = self.headers.get
         server.requests.append(
-            Request(self.path, get("Range"), get("If-Range"), get("Accept-Encoding"))
+            Request(
+                self.path, get("Range"), get("If-Range"), get("Accept-Encoding"), get("User-Agent")
+            )
         )
         page = server.pages.get(self.path)
         self.close_connection = True

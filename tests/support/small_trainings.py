@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def training(
             raise Stopped
 
     model = training_model.build(NETWORK, weights, CLASSES, given, mixed)
-    found = Training(model, DATA, given, Checkpoint(folder, given.to_dict()), tell)
+    found = Training(model, DATA, given, Checkpoint(folder, asdict(given)), tell)
     found.resume()
     return found
 

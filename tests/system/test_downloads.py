@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import itertools
@@ -8,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from rich.console import Console
 
 from tests.support.loopback import Page, Server, serving
 from topfive.errors import DownloadError
+from topfive.sources.spool import Spool
 from topfive.system import downloads, files, progress
 
 BODY = np.random.default_rng(3).bytes(3_000_000)
@@ -39,6 +42,12 @@ def fetch(server: Server, target: Path, page: Page, checksum: str | None = CHECK
     before = len(server.requests)
     downloads.fetch(server.url("/file"), target, checksum, len(BODY))
     return [request.range or "" for request in server.requests[before:]]
+
+
+def read(server: Server, path: str, most: int = len(BODY), seconds: float = 60) -> bytes:
+    spool = Spool()
+    downloads.read(server.url(path), spool, most, seconds)
+    return spool.read()
 
 
 def start(range_header: str) -> int:
@@ -305,6 +314,7 @@ import resource, signal
 from pathlib import Path
 from topfive.system import downloads
 from topfive.errors import DownloadError
+from topfive.sources.spool import Spool
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that writing fails, as on a full disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 try:
@@ -325,18 +335,19 @@ except DownloadError as error:
 
 def test_a_small_body_is_read_and_a_large_one_refused(server: Server) -> None:
     server.pages["/picture"] = Page(BODY, statuses=[503])
-    assert downloads.read(server.url("/picture"), len(BODY)) == BODY
+    assert read(server, "/picture") == BODY
     with pytest.raises(DownloadError, match="over 1,000 bytes"):
-        downloads.read(server.url("/picture"), 1000)
+        read(server, "/picture", 1000)
     server.pages["/endless"] = Page(BODY, endless=True)
     with pytest.raises(DownloadError, match="over 9,000,000 bytes"):
-        downloads.read(server.url("/endless"), 9_000_000)
+        read(server, "/endless", 9_000_000)
 
 
 def test_a_body_that_is_cut_is_not_read_as_if_it_were_whole(server: Server) -> None:
-    server.pages["/picture"] = Page(BODY, cuts=[1000])
+    server.pages["/picture"] = Page(BODY, cuts=[1000] * 9)
     with pytest.raises(DownloadError, match="cannot fetch"):
-        downloads.read(server.url("/picture"), len(BODY))
+        read(server, "/picture")
+    assert len(server.requests) == 1 + downloads.RETRIES
 
 
 def test_elsewhere_than_on_a_terminal_one_line_says_what_is_fetched(
@@ -380,3 +391,110 @@ def test_a_file_in_the_place_of_the_folder_is_an_error(server: Server, tmp_path:
     (tmp_path / "file").write_text("")
     with pytest.raises(DownloadError, match=r"cannot store .*: Not a directory"):
         fetch(server, tmp_path / "file" / "x", Page(BODY))
+
+
+@pytest.mark.parametrize("page", [
+    Page(BODY, delay=0.05, block=1),
+    Page(BODY, delay=0.05, block=1, chunked=True),
+    Page(BODY, statuses=[503] * 99),
+    Page(BODY, cuts=[10] * 999),
+], ids=["body", "chunks", "trouble", "cuts"])  # fmt: skip
+def test_a_transfer_ends_when_its_time_is_up(
+    server: Server, monkeypatch: pytest.MonkeyPatch, page: Page
+) -> None:
+    monkeypatch.setattr(downloads, "BACKOFF", 0.3)
+    server.pages["/slow"] = page
+    start = time.monotonic()
+    with pytest.raises(DownloadError, match="cannot fetch"):
+        read(server, "/slow", seconds=0.5)
+    assert time.monotonic() - start < 5
+
+
+def test_headers_that_drip_are_given_up() -> None:
+    with dripping(b"HTTP/1.1 200 OK\r\n") as address:
+        start = time.monotonic()
+        with pytest.raises(DownloadError, match=r"took too long \(--timeout\)"):
+            downloads.read(address, Spool(), 1000, 0.5)
+        assert time.monotonic() - start < 3
+
+
+def test_weights_that_drip_are_a_cut(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in {"BLOCK_SECONDS": 0.2, "BACKOFF": 0.005, "RETRIES": 1}.items():
+        monkeypatch.setattr(downloads, name, value)
+    for head in (b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"):
+        with dripping(head) as address, pytest.raises(DownloadError):
+            downloads.fetch(address, tmp_path / "x", CHECKSUM, 1000)
+
+
+@contextlib.contextmanager
+def dripping(head: bytes) -> Iterator[str]:
+    """Run a server that never stops, and sends a byte every 20 ms."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=drip, args=listening.accept()[:1], daemon=True).start()
+
+        def drip(connection: socket.socket) -> None:
+            with contextlib.suppress(OSError), connection:
+                connection.sendall(head)
+                while True:
+                    connection.sendall(b"x")
+                    time.sleep(0.02)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+
+
+def test_a_picture_that_was_cut_is_fetched_again(server: Server) -> None:
+    server.pages["/picture"] = Page(BODY, cuts=[1000, 500_000])
+    assert read(server, "/picture") == BODY
+
+
+def test_a_body_that_is_announced_as_too_large_is_not_fetched(server: Server) -> None:
+    server.pages["/picture"] = Page(BODY, delay=0.2)
+    start = time.monotonic()
+    with pytest.raises(DownloadError, match="over 1,000 bytes"):
+        read(server, "/picture", 1000)
+    assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize("url", [
+    "http://a..b/x.jpg", "http://[", "http://[::1", "http://" + "a" * 64 + ".example/", "http://",
+    "http://\udcff/", "http://127.0.0.1:99999/", "http://xn--/", "http://\u2488com/", "http:///x",
+])  # fmt: skip
+def test_a_bad_address_is_an_error_and_never_another_exception(server: Server, url: str) -> None:
+    with pytest.raises(DownloadError, match="cannot fetch"):
+        downloads.read(url, Spool(), 1000, 5)
+    server.pages["/redirects"] = Page(b"", location=url)
+    with pytest.raises(DownloadError):
+        read(server, "/redirects", seconds=5)
+
+
+def test_addresses_are_fetched_under_topfives_name(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_it = Page(BODY)
+    server.pages["/picture"] = read_it
+    read(server, "/picture")
+    monkeypatch.setenv("TOPFIVE_USER_AGENT", "mine/1")
+    fetch(server, tmp_path / "x", read_it)
+    assert re.fullmatch(r"topfive/[\d.]+ \(\+https://\S+\)", server.requests[0].agent or "")
+    assert server.requests[-1].agent == "mine/1"
+
+
+@pytest.mark.parametrize("secret", [
+    "http://me:s3cret@127.0.0.1:1/x", "http://s3cret@127.0.0.1:1/x", "https://me:s3cret@[",
+    "http://127.0.0.1:1/x?X-Amz-Signature=s3cret&a=1", "http://127.0.0.1:1/x?a=1&sig=s3cret%2B",
+])  # fmt: skip
+def test_no_error_names_a_password(tmp_path: Path, secret: str) -> None:
+    fetchings: list[Callable[[], None]] = [
+        lambda: downloads.read(secret, Spool(), 1000, 5),
+        lambda: downloads.fetch(secret, tmp_path / "x", None, 1000),
+    ]
+    for fetching in fetchings:
+        with pytest.raises(DownloadError) as caught:
+            fetching()
+        assert "s3cret" not in str(caught.value)
+        assert "***" in str(caught.value)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -97,3 +99,55 @@ def test_a_work_folder_goes_and_takes_those_of_killed_processes_along(tmp_path: 
     assert len(list(tmp_path.iterdir())) == 1
     alive.communicate()
     assert list(tmp_path.iterdir()) == []
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(os.fspath(path))
+
+
+NOT_REGULAR: dict[str, Callable[[Path], object]] = {
+    "a pipe": os.mkfifo,
+    "a socket": make_socket,
+    "a folder": Path.mkdir,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a file of /proc": lambda path: path.symlink_to("/proc/self/status"),
+    "a circle": lambda path: path.symlink_to(path),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux has all of them")
+@pytest.mark.parametrize("make", NOT_REGULAR.values(), ids=NOT_REGULAR)
+def test_what_is_no_regular_file_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], object]
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a socket's name is short
+    make(Path("it"))
+    for read in (files.open_regular, files.sha256_of, lambda file: files.read_regular(file, 9)):
+        with pytest.raises(OSError, match=r"regular|irectory|symbolic"):
+            read(Path("it"))
+
+
+def test_what_takes_a_files_place_meanwhile_is_refused_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "it"
+    file.write_bytes(b"x")
+    status = os.stat(file)  # noqa: PTH116
+    file.unlink()
+    os.mkfifo(file)
+    monkeypatch.setattr(os, "stat", lambda _: status)
+    with pytest.raises(OSError, match="not a regular file"):
+        files.open_regular(file)
+
+
+def test_a_regular_file_is_read_up_to_a_limit(tmp_path: Path) -> None:
+    file = tmp_path / "it"
+    for content in (b"", b"12345"):
+        file.write_bytes(content)
+        assert files.read_regular(file, 5) == content
+        with files.open_regular(file) as stream:
+            assert os.get_blocking(stream.fileno())
+            assert stream.read() == content
+    with pytest.raises(OSError, match="over the limit of 4 bytes"):
+        files.read_regular(file, 4)

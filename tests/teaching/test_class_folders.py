@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,7 @@ def test_a_folder_that_cannot_be_looked_into_is_a_picture_that_cannot_be_read(
     walk = folders.walk
     monkeypatch.setattr(
         folders, "walk",
-        lambda folder, recursive: [*walk(folder, recursive), *[closed] * folder.endswith("b")],
+        lambda folder, **options: [*walk(folder, **options), *[closed] * folder.endswith("b")],
     )  # fmt: skip
     source, truth = class_folders.read(tmp_path).pictures[-1]
     assert (source.name, truth) == (closed.filename, 1)
@@ -122,3 +123,44 @@ def test_more_pictures_of_one_class_leave_the_split_of_the_others_as_it_is() -> 
 def test_a_share_or_a_seed_that_is_none_is_refused(share: float, seed: int) -> None:
     with pytest.raises(UsageError):
         class_folders.split([0, 1], share, seed)
+
+
+def test_one_name_in_two_forms_is_one_class(tmp_path: Path) -> None:
+    composed, parted = (unicodedata.normalize(form, "été") for form in ("NFC", "NFD"))
+    fill(tmp_path, f"{composed}/a", f"{parted}/b", "hiver/c")
+    (tmp_path / "leer").mkdir()
+    found = class_folders.read(tmp_path)
+    assert found.classes == ("hiver", composed)
+    assert [Path(source.name).name for source, truth in found.pictures if truth == 1] == ["b", "a"]
+    for source, _ in found.pictures:
+        assert source.read() == b""
+    apart = class_folders.read(fill(tmp_path / "val", f"{parted}/d"), least=1)
+    assert class_folders.odd_classes(found, apart) == [f"{tmp_path}/val holds no pictures of hiver"]
+
+
+def test_pictures_of_one_group_are_held_out_together() -> None:
+    truths = np.repeat([0, 1], 30)
+    groups = np.arange(60) // 3  # three of each
+    for seed in range(5):
+        held = class_folders.split(truths, 0.2, seed, groups)
+        assert [*np.bincount(truths[held])] == [6, 6]
+        assert all(len({*held[groups == one]}) == 1 for one in groups)
+    alone = class_folders.split(truths, 0.2, 3, np.arange(60))
+    assert (alone == class_folders.split(truths, 0.2, 3)).all()
+
+
+def test_a_class_keeps_pictures_to_learn_from_whatever_its_groups() -> None:
+    truths = np.array([0] * 6 + [1] * 4)
+    one_group = class_folders.split(truths, 0.5, 0, np.array([0] * 6 + [6, 7, 8, 9]))
+    assert not one_group[:6].any()
+    assert one_group[6:].sum() == 2
+    large = class_folders.split(truths, 0.2, 0, np.array([0] * 4 + [4] * 2 + [6, 7, 8, 9]))
+    assert large[:6].tolist() == [False] * 4 + [True] * 2  # the smaller of two that are too large
+    across = class_folders.split(truths, 0.5, 1, np.array([0, 0, 2, 3, 4, 5, 0, 0, 0, 9]))
+    assert len({*across[[0, 1, 6, 7, 8]]}) == 1
+
+
+def test_groups_of_one_leave_the_split_of_old_pictures_as_it_is() -> None:
+    truths = [-1] * 50  # `OLD`
+    alone = class_folders.split(truths, 0.2, 1, np.arange(50))
+    assert (alone == class_folders.split(truths, 0.2, 1)).all()

@@ -360,6 +360,8 @@ def test_what_cannot_be_corrected_is_said(
     {"changes": None}, {"changes": [{"place": 99, "was": None, "now": {"sha256": "x"}}]},
     {"changes": [{"place": -1, "was": None, "now": None}]}, {"classes": ["boards"]},
     {"changes": [{"place": 0, "was": {}, "now": None}]},
+    {"changes": [{"place": 0, "was": None, "now": None}]},
+    {"parameters": None, "file": None, "checksum": None, "size": None},
 ])  # fmt: skip
 def test_a_damaged_journal_is_an_error(
     pets: Path, further: Path, damage: dict[str, object]
@@ -367,11 +369,26 @@ def test_a_damaged_journal_is_an_error(
     add(pets, [(str(further / "discs" / "000.jpg"), "discs")])
     card = json.loads((pets / "card.json").read_text())
     card["correction-1"] |= damage
+    for name in [name for name in damage if damage[name] is None]:
+        del card["correction-1"][name]
     (pets / "card.json").write_text(json.dumps(card))
     before = content(pets)
     with pytest.raises(UsageError, match=r"the journal in .* is damaged"):
         undo(pets)
     assert content(pets) == before
+
+
+@pytest.mark.parametrize("made", [
+    {"strength": -1.0}, {"strength": 0}, {"strength": "x"}, {"seed": -1}, {"seed": 1 << 40},
+])  # fmt: skip
+def test_a_network_that_says_nonsense_of_how_it_was_taught_is_an_error(
+    pets: Path, made: dict[str, object]
+) -> None:
+    card = json.loads((pets / "card.json").read_text())
+    card["made"] |= made
+    (pets / "card.json").write_text(json.dumps(card))
+    with pytest.raises(UsageError, match="does not say how it was taught"):
+        forget(pets, ["boards/003.jpg"])
 
 
 def test_the_weights_must_be_those_that_it_was_taught_with(

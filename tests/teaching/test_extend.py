@@ -26,6 +26,7 @@ from topfive.networks.published import DEFAULT_NETWORK
 from topfive.results import Failure, Listener
 from topfive.teaching import extend as extending
 from topfive.teaching import extension_offset
+from topfive.teaching.collection import Log
 from topfive.teaching.extend import Extended, extend
 
 LABELS = labels.load("imagenet")
@@ -287,9 +288,10 @@ def test_more_that_is_lost_than_was_asked_for_is_said(lost: int, of: int, said: 
     truths = np.array([OLD] * of + [0])
     before = extension_offset.Before(np.full(of + 1, -1, np.float32), np.ones(of + 1, np.bool_))
     own = np.array([[0.0]] * lost + [[-9.0]] * (of - lost) + [[1.0]])
-    found = extending._kept(extension_offset.measure(own, truths, before), cost=2)
-    assert said in " ".join(found)
-    assert bool(found) == bool(said)
+    log = Log(None)
+    extending._check_cost(extension_offset.measure(own, truths, before), 2, log)
+    assert said in " ".join(log.warnings)
+    assert bool(log.warnings) == bool(said)
 
 
 def test_much_more_that_is_lost_than_was_asked_for_is_an_error() -> None:
@@ -297,4 +299,4 @@ def test_much_more_that_is_lost_than_was_asked_for_is_an_error() -> None:
     before = extension_offset.Before(np.full(51, -1, np.float32), np.ones(51, np.bool_))
     own = np.array([[0.0]] * 6 + [[-9.0]] * 44 + [[1.0]])
     with pytest.raises(UsageError, match=r"6 of 50 .* more than the 2 % .* nothing is written"):
-        extending._kept(extension_offset.measure(own, truths, before), cost=2)
+        extending._check_cost(extension_offset.measure(own, truths, before), 2, Log(None))

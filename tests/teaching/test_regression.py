@@ -145,3 +145,29 @@ def test_without_scikit_learn_the_message_says_what_to_install(
     monkeypatch.setattr(extras, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'topfive\[teach\]'"):
         regression.fit(np.ones((2, 3), np.float32), np.array([0, 1]), 2)
+
+
+def test_pictures_of_one_group_are_tried_together() -> None:
+    random = np.random.default_rng(0)
+    truths = np.tile([0, 1], 20)  # by chance: nothing can be learned
+    features = np.repeat(random.normal(size=(40, 200)).astype(np.float32), 3, axis=0)
+    features += random.normal(scale=0.1, size=features.shape).astype(np.float32)
+    groups = np.repeat(np.arange(40), 3)
+    copied = np.repeat(truths, 3)
+
+    def accuracy(groups: NDArray[np.intp] | None) -> float:
+        fit = regression.fit(features, copied, 2, groups=groups)
+        return float((fit.answers == copied).mean())
+
+    assert accuracy(None) > 0.9
+    assert accuracy(groups) < 0.7
+    folds = regression.group_folds(copied, groups, 3, 0)
+    assert all(len({*folds[groups == one]}) == 1 for one in range(40))
+    assert np.bincount(copied[folds == 0]).min() >= 18
+
+
+def test_a_class_of_one_group_is_not_tried() -> None:
+    features = np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32)
+    truths = np.repeat([0, 1], 4)
+    fit = regression.fit(features, truths, 2, groups=np.array([0, 0, 0, 0, 4, 5, 6, 7]))
+    assert (fit.strength, fit.folds) == (regression.ALONE, ())

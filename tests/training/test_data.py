@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.support import shapes
+from tests.support.photographs import PHOTOGRAPHS
 from topfive.errors import UsageError
 from topfive.networks.published import NETWORKS
 from topfive.training import data as training_data
@@ -135,3 +136,53 @@ def test_unbalanced_classes_are_warned_of(folder: Path) -> None:
     for number in range(2, 12):
         (folder / "square" / f"{number:03}.png").unlink()
     assert "9 pictures of circle and 1 of square: all classes count the same" in read(folder)[1]
+
+
+def copy_each(folder: Path, to: Path) -> None:
+    """Write smaller copies of all pictures of a folder with a folder a class."""
+    for file in sorted(folder.rglob("*.jpg")):
+        place = to / file.parent.name / f"{file.stem}_small.jpg"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(file) as picture:
+            picture.resize((60, 60)).save(place)
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """Six photographs of each of two classes, as JPEG."""
+    for number, name in enumerate(PHOTOGRAPHS):
+        with Image.open(PHOTOGRAPHS[name]) as picture:
+            width, height = picture.size
+            for half, box in enumerate(
+                ((0, 0, width // 2, height), (width // 2, 0, width, height))
+            ):
+                place = tmp_path / "photographs" / "ab"[number % 2]
+                place.mkdir(parents=True, exist_ok=True)
+                part = picture.convert("RGB").crop(box).resize((96, 96))
+                part.save(place / f"{name}{half}.jpg", quality=95)
+    return tmp_path / "photographs"
+
+
+def test_near_copies_are_held_out_together(photographs: Path) -> None:
+    copy_each(photographs, photographs)
+    for seed in range(3):
+        data, warned = read(photographs, seed=seed)
+        held = {Path(name).stem.removesuffix("_small") for name in names(data)}
+        learned = {Path(name).stem.removesuffix("_small") for name in names(data, "learned")}
+        assert held
+        assert not held & learned
+        assert "32 pictures are near-copies of others" in warned
+
+
+def test_near_copies_of_a_validation_are_not_learned_from(
+    photographs: Path, tmp_path: Path
+) -> None:
+    for name in ("cat0.jpg", "coffee1.jpg"):
+        (tmp_path / "some" / next(photographs.rglob(name)).parent.name).mkdir(parents=True)
+        file = next(photographs.rglob(name))
+        shutil.copy(file, tmp_path / "some" / file.parent.name)
+    copy_each(tmp_path / "some", tmp_path / "val")
+    data, warned = read(photographs, tmp_path / "val")
+    assert not {"cat0", "coffee1"} & {Path(name).stem for name in names(data, "learned")}
+    assert len(data.learned) == 14
+    assert "2 pictures are near-copies of some that are held out: not learned from" in warned

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -67,7 +68,7 @@ def train(folder: Path, **options: Any) -> tuple[Training, list[dict[str, Any]]]
     given = Options(**options).resolved()
     heard: list[dict[str, Any]] = []
     training = Training(
-        Model(), DATA, given, Checkpoint(folder, given.to_dict()),
+        Model(), DATA, given, Checkpoint(folder, asdict(given)),
         lambda event, **values: heard.append(values["row"]) if event == "epoch" else None,
     )  # fmt: skip
     training.resume()

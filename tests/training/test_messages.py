@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -38,4 +38,4 @@ REQUEST = TrainingRequest(
     ],
 )
 def test_a_request_is_the_same_after_json(request_: TrainingRequest) -> None:
-    assert TrainingRequest.from_dict(json.loads(json.dumps(request_.to_dict()))) == request_
+    assert TrainingRequest.from_dict(json.loads(json.dumps(asdict(request_)))) == request_

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ def test_what_is_left_open_is_filled_in_as_fine_tuning_or_training_from_scratch_
     assert Options(from_scratch=True, optimizer="sgd").resolved().learning_rate == 0.05
     assert Options(epochs=3, patience=9).resolved().epochs == 3
     assert tuned.resolved() == tuned
-    assert Options(**tuned.to_dict()) == tuned
+    assert Options(**asdict(tuned)) == tuned
 
 
 @pytest.mark.parametrize(

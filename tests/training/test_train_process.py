@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,8 @@ def test_a_training_ends_when_nobody_listens_any_more(tmp_path: Path) -> None:
             sys.executable,
             "-m",
             "topfive.training.train_process",
-            json.dumps(request.to_dict()),
+            json.dumps(asdict(request)),
+            processes.WATCHING,
         ]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         with pytest.raises(subprocess.TimeoutExpired):

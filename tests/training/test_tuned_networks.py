@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def test_what_a_training_left_becomes_a_network_that_can_be_trained_again(
     assert (made["by"], made["folder"], made["split"]) == ("tune", "shapes", 0.2)
     assert (made["pictures"], made["held_out"]) == (40, 8)
     assert (made["unreadable"], made["copies"]) == (2, 3)
-    assert made["options"] == OPTIONS.to_dict()
+    assert made["options"] == asdict(OPTIONS)
     again = card(tmp_path, network)
     assert again.backbone == "squeezenet_v1.1", "a published network, whose builder is known"
     scratch = card(tmp_path, options=Options(from_scratch=True).resolved(), validation="apart").made

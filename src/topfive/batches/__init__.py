@@ -3,8 +3,4 @@
 The way in is `batch.batch`.
 """
 
-__all__ = [
-    "batch",
-    "journal",
-    "run",
-]
+__all__ = ["batch", "journal"]

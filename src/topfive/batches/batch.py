@@ -4,33 +4,51 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from os import PathLike, fsdecode
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Unpack
 
 from topfive.batches import conditions, placing, ray_rows, ray_session, tables
+from topfive.batches.arrivals import Arrivals
 from topfive.batches.conditions import Condition
 from topfive.batches.journal import Journal, Summary
 from topfive.batches.placing import WAYS, Placer
-from topfive.batches.run import BatchListener, BatchRun
+from topfive.classification.calibration import Calibration
 from topfive.classification.classifier import Classifier, ClassifierOptions
 from topfive.classification.outputs import Wanted
-from topfive.errors import UsageError
+from topfive.errors import PictureError, UsageError
 from topfive.networks import labels
 from topfive.networks.cards import Network
 from topfive.networks.find import find_network
 from topfive.networks.hierarchy import find_node, load
 from topfive.results import RowDict
-from topfive.sources import arguments
+from topfive.sources import arguments, own_output
 from topfive.sources.source import Source, from_object
 from topfive.version import __version__
 
 if TYPE_CHECKING:
-    from topfive.classification.calibration import Calibration
     from topfive.sources.source import Picture
+
+POLL = 1.0  # least seconds between two looks for new files
+SHARE = 10  # looking, and writing the output, take one part of that many of the time
+
+
+class BatchListener:
+    """Hears what a run does; what is of interest is overridden."""
+
+    def begin(self, found: int) -> None:
+        """The run begins; `found` pictures have their rows from earlier runs."""
+
+    def add(self, row: RowDict) -> None:
+        """A row, as `Row.to_dict` makes it, is in the journal."""
+
+    def complain(self, name: str, error: PictureError) -> None:
+        """A picture could not be put where it belongs."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +92,19 @@ class Plan:
         if watch and self.names is None:
             raise UsageError("only named sources, as folders are, can be watched")
         if self.placement and self.names is not None:
-            placing.check(self.placement.folder, self.names, recursive=True)
-        if self.output.exists() and not journal_file(self.output).exists() and not restart:
+            placing.check(self.placement.folder, self.names)
+        if not os.path.lexists(self.output) or restart:
+            return
+        if not journal_file(self.output).exists():
             raise UsageError(f"{self.output} is there already: give another name, or --restart")
+        ours = self.output.is_file() and (
+            not self.output.stat().st_size or own_output.is_own(str(self.output))
+        )
+        if not ours:
+            raise UsageError(
+                f"{self.output} is there, and is not this run's; move it away, then the same "
+                "command goes on"
+            )
 
     def settings(self, classifier: Classifier) -> dict[str, object]:
         """Return all that the rows depend on, by the names that users know."""
@@ -131,11 +159,75 @@ class Plan:
         groups = [find_node(load(labels), one) for one in named if self.placement.by_ancestor]
         return Placer(self.placement.folder, self.placement.how, journal, groups, labels)
 
-    def write(self, journal: Journal) -> None:
+    def write(self, journal: Journal, force: bool) -> None:
+        """Write the output; without `force` only if nothing has its name."""
+        kept = (row for row in journal.rows() if row["error"] or conditions.hold(self.wanted, row))
+        tables.write(self.output, kept, self.asked, force)
+
+
+@dataclass
+class BatchRun:
+    """A plan that is carried out: each source gets its row in the journal, its picture a place."""
+
+    plan: Plan
+    classifier: Classifier
+    journal: Journal
+    placer: Placer | None
+    listener: BatchListener
+    written: bool  # whether what has the output's name is this run's
+
+    def begin(self) -> None:
+        """Place what an earlier run was about to place."""
+        self.listener.begin(self.journal.found)
+        if self.placer is None:
+            return
+        waiting = {row["source"] for _, _, row in self.journal.waiting()}
+        # A member of an archive is no file that its name leads to.
+        missing = {name for name in waiting if not os.path.lexists(name)}
+        known = {}
+        if missing and self.plan.names is not None and self.placer.how == "copy":
+            known = {source.name: source for source in self.plan.find() if source.name in missing}
+        for name, error in self.placer.go_on(lambda name: known.get(name) or from_object(name)):
+            if error:
+                self.listener.complain(name, error)
+
+    def add(self, found: Iterable[Source]) -> int:
+        """Add the rows of sources; return how many."""
+        number = 0
+        for source, row in self.plan.rows(self.classifier, found):
+            if self.placer:
+                try:
+                    self.placer.add(source, row, conditions.hold(self.plan.wanted, row))
+                except PictureError as error:
+                    self.listener.complain(source.name, error)
+            else:
+                self.journal.add(row)
+            self.listener.add(row)
+            number += 1
+        return number
+
+    def watch(self) -> None:
+        """Add what arrives, until KeyboardInterrupt, and keep the output up to date."""
+        arrivals = Arrivals(self.journal, self.placer)
+        unwritten, written = True, 0.0
+        try:
+            while True:
+                start = monotonic()
+                added = self.add(arrivals.look(self.plan.find()))
+                self.journal.renew()
+                unwritten = unwritten or added > 0
+                now = monotonic()
+                if unwritten and not added and now >= written:
+                    self.write()
+                    unwritten, written = False, monotonic() + SHARE * (monotonic() - now)
+                sleep(POLL if added else max(POLL, SHARE * (now - start)))
+        except KeyboardInterrupt:
+            self.write()
+
+    def write(self) -> None:
         """Write the output."""
-        rows = journal.rows()
-        kept = (row for row in rows if row["error"] or conditions.hold(self.wanted, row))
-        tables.write(self.output, kept, self.asked)
+        self.plan.write(self.journal, self.written)
+        self.written = True
 
 
 def batch(
@@ -187,18 +279,19 @@ def batch(
         pictures, output, card, asked, where, wanted, placement, ordered, ray, readers, options
     )
     plan.check(watch, restart)
+    there = os.path.lexists(output)
     classifier = Classifier(card, throughput=True, **options)
     with Journal(journal_file(output), plan.settings(classifier), restart) as journal:
-        placer, rows = plan.placer(journal, classifier), partial(plan.rows, classifier)
-        run = BatchRun(journal, placer, plan.wanted, rows, listener or BatchListener())
-        run.begin(plan.find if plan.names is not None else None)
+        placer = plan.placer(journal, classifier)
+        run = BatchRun(plan, classifier, journal, placer, listener or BatchListener(), there)
+        run.begin()
         if watch:
-            run.watch(plan.find, partial(plan.write, journal))
+            run.watch()
             return journal.summary()
         if not journal.finished:
-            run.add(plan.find())
+            run.add(source for source in plan.find() if not journal.claim(source.name))
             journal.finish()
-        plan.write(journal)
+        run.write()
         summary = journal.summary()
         journal.remove()
     return summary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from topfive.errors import UsageError
@@ -12,12 +12,7 @@ from topfive.networks.hierarchy import Node, find_node
 from topfive.results import RowDict
 
 FIRST = "first"  # no node has this name
-OPERATORS: dict[str, Callable[[float, float], bool]] = {
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-}
+OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 FORM = re.compile(r"(?P<name>[^<>=!]*)(?P<operator>[<>=!]*)(?P<number>.*)", re.DOTALL)
 NUMBER = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)\s*(%?)")
 EXPECTED = "expected a class or a WordNet ancestor (dog), or its probability (dog>0.5, dog<=50%)"
@@ -40,8 +35,7 @@ def parse(text: str, nodes: dict[str, Node]) -> Condition:
     (also `>=`, `<`, `<=`, and `50%`) for its probability, `first>0.9` for the first label's.
 
     Raises:
-        UsageError: it is of no such form, no class or several have the name, or the number
-            is not in 0 to 1.
+        UsageError: it has no such form, none or several have the name, the number is not 0 to 1.
     """
     said = f"--where {text!r}"
     name, sign, number = (part.strip() for part in FORM.fullmatch(text).groups())  # type: ignore[union-attr]

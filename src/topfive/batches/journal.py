@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +34,12 @@ LAYOUT = (
     "CREATE INDEX targets ON rows (target) WHERE target IS NOT NULL",
     "CREATE INDEX waiting ON rows (id) WHERE placed = 0",
 )
+STAMPS = "CREATE TABLE IF NOT EXISTS stamps (source BLOB PRIMARY KEY, stamp TEXT) WITHOUT ROWID"
 CLAIMS = "CREATE TEMP TABLE claims (source BLOB PRIMARY KEY, rows INTEGER) WITHOUT ROWID"
 EARLIER = "INSERT INTO claims SELECT source, count(*) FROM rows WHERE id <= ? GROUP BY source"
+SOURCES = "CREATE INDEX IF NOT EXISTS sources ON rows (source)"  # for a run that is watched
 CLAIM = "UPDATE claims SET rows = rows - 1 WHERE source = ? AND rows > 0"
+UNCLAIM = "UPDATE claims SET rows = 0 WHERE source = (SELECT source FROM rows WHERE id = ?)"
 BEGIN = "INSERT INTO run SELECT ?, ?, 0 WHERE NOT EXISTS (SELECT * FROM run)"
 
 
@@ -67,6 +70,7 @@ class Journal:
         self.file = file
         self._pending: list[tuple[str, tuple[object, ...]]] = []
         self._targets: set[str] = set()  # of what is pending
+        self._stamps: dict[str, str] = {}  # likewise
         self._committed, self._claims = monotonic(), False
         begin = json.dumps(dict(settings), default=str), secrets.token_hex(4)
         self._database = sqlite.open_locked(file, APPLICATION_ID, LAYOUT, restart)
@@ -75,6 +79,7 @@ class Journal:
                 self._database.execute(BEGIN, begin)
                 begun, self.token, finished = self._one("SELECT * FROM run")
                 self.found: int = self._one("SELECT coalesce(max(id), 0) FROM rows")[0]
+                self._database.execute(STAMPS)
             _compare(file, json.loads(begun), json.loads(begin[0]))
         except BaseException:
             self._database.close()
@@ -136,22 +141,53 @@ class Journal:
                 self._one("SELECT count(*) FROM rows WHERE target = ?", to_bytes(target))[0]
             )
 
+    def stamp(self, source: str) -> str | None:
+        """Return what `set_stamp` was told of a source, None if nothing was."""
+        if source in self._stamps:
+            return self._stamps[source]
+        with sqlite.telling(self.file):
+            select = "SELECT stamp FROM stamps WHERE source = ?"
+            found = self._database.execute(select, (to_bytes(source),)).fetchone()
+        return found and str(found[0])
+
+    def set_stamp(self, source: str, stamp: str) -> None:
+        """Record how the file of a source looks."""
+        self._later("INSERT OR REPLACE INTO stamps VALUES (?, ?)", to_bytes(source), stamp)
+        self._stamps[source] = stamp
+
+    def rows_of(self, source: str) -> list[tuple[int, str | None, RowDict]]:
+        """Return number, target and row of each picture of that name."""
+        self.commit()
+        select = "SELECT id, target, row FROM rows WHERE source = ?"
+        with sqlite.telling(self.file):
+            self._database.execute(SOURCES)
+            found = self._database.execute(select, (to_bytes(source),)).fetchall()
+        return [
+            (number, target and to_text(target), json.loads(row)) for number, target, row in found
+        ]
+
+    def forget(self, numbers: Iterable[int]) -> None:
+        """Delete rows, as if no picture had been answered for them."""
+        self.commit()
+        with sqlite.telling(self.file), self._database:
+            self._database.execute("BEGIN")
+            for number in numbers:
+                if self._claims:
+                    self._database.execute(UNCLAIM, (number,))
+                self._database.execute("DELETE FROM rows WHERE id = ?", (number,))
+
     def commit(self) -> None:
         """Make what was recorded outlive this process."""
         self._committed = monotonic()
         if not self._pending:
             return
-        with sqlite.telling(self.file):
-            try:
-                self._database.execute("BEGIN")
-                for statement, values in self._pending:
-                    self._database.execute(statement, values)
-                self._database.execute("COMMIT")
-            finally:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
+        with sqlite.telling(self.file), self._database:
+            self._database.execute("BEGIN")
+            for statement, values in self._pending:
+                self._database.execute(statement, values)
         self._pending.clear()
         self._targets.clear()
+        self._stamps.clear()
 
     def finish(self) -> None:
         """Record that every source has its row."""
@@ -179,8 +215,9 @@ class Journal:
                 dict(self._database.execute(counts.format(column)))
                 for column in ("error_kind", "label", "placed")
             )
+            rows = self._one("SELECT count(*) FROM rows")[0]
         named = {to_text(label): number for label, number in labels.items()}
-        return Summary(self._last, kinds, named, placed.get(1, 0), placed.get(2, 0))
+        return Summary(rows, kinds, named, placed.get(1, 0), placed.get(2, 0))
 
     def close(self) -> None:
         """Commit, and let others open the file."""

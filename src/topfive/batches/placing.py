@@ -14,20 +14,19 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from topfive.batches.journal import Journal
 from topfive.errors import PictureError, UsageError
+from topfive.networks.hierarchy import Node
+from topfive.networks.labels import Label
 from topfive.results import RowDict
 from topfive.sources.patterns import ANY_DEPTH, ANYTHING, leads_to
 from topfive.sources.source import STDIN, Source, from_object
 from topfive.system.files import FULL, sha256_of, sync_folder, unwritable
-
-if TYPE_CHECKING:
-    from topfive.networks.hierarchy import Node
-    from topfive.networks.labels import Label
 
 WAYS = ("copy", "move", "link")
 OTHER = "other"  # no node has this name
@@ -81,6 +80,17 @@ class Placer:
             self.journal.commit()
             self._place(number, source, target, row)
 
+    def take_back(self, target: str, row: RowDict) -> None:
+        """Remove what was placed for a row, if it is as it was then."""
+        file = self.folder / target
+        with suppress(OSError):
+            if self.how == "link":
+                ours = is_link(file, Path(row["source"]).absolute())
+            else:
+                ours = not file.is_symlink() and sha256_of(file) == row["sha256"]
+            if ours:
+                file.unlink()
+
     def go_on(
         self, find: Callable[[str], Source] = from_object
     ) -> Iterator[tuple[str, PictureError | None]]:
@@ -92,17 +102,14 @@ class Placer:
                 self._place(number, find(row["source"]), target, row, again=True)
             except PictureError as error:
                 fault = error
-                self.journal.settle(number, placed=False)
             yield row["source"], fault
 
     def _choose(self, source: Source, row: RowDict) -> str | None:
-        """Return a free place, relative to the folder, or None for a picture that is in its
-        folder."""
+        """Return a free place, relative to the folder; None for a picture that is there already."""
         first = row["predictions"][0]
         group, wnid = first["label"], first["wnid"]
         if self.groups:
-            of = (node for node in self.groups if first["index"] in node.classes)
-            node = next(of, None)
+            node = next((one for one in self.groups if first["index"] in one.classes), None)
             group, wnid = (node.name, node.wnid) if node else (OTHER, "")
         group = safe_name(f"{group}-{wnid}" if group in self._shared else group)
         local = local_file(source)
@@ -110,11 +117,10 @@ class Placer:
             return None
         name = local.name if local else safe_name(last_part(source.name))
         key = f"{group}/{name}"
-        number = self._numbers.get(key, 1)
-        target = f"{group}/{numbered(name, number)}"
-        while os.path.lexists(self.folder / target) or self.journal.is_target(target):
-            number += 1
+        for number in count(self._numbers.get(key, 1)):
             target = f"{group}/{numbered(name, number)}"
+            if not os.path.lexists(self.folder / target) and not self.journal.is_target(target):
+                break
         if number > 1:
             if len(self._numbers) >= MEMORY:
                 self._numbers.clear()
@@ -217,34 +223,32 @@ def _content(source: Source, row: RowDict) -> bytes:
     return content
 
 
-def check(folder: Path, arguments: Iterable[str], recursive: bool = True) -> None:
-    """Refuse a folder in which pictures that were placed would be read as sources.
-
-    `arguments` are what is read: with `recursive`, folders and the folders in them.
+def check(folder: Path, arguments: Iterable[str]) -> None:
+    """Refuse a folder in which pictures that were placed would be read as sources, of which
+    `arguments` lead to all that is in folders and in those inside them.
 
     Raises:
         UsageError: with the argument that leads there.
     """
     placed = (*folder.resolve().parts, ANYTHING, ANYTHING)
     for argument in arguments:
-        if leads_to(_pattern(argument, recursive), placed):
+        if leads_to(_pattern(argument), placed):
             raise UsageError(
                 f"{folder} is read as a part of {argument}: what is placed there would be "
                 "classified, too; name a folder outside"
             )
 
 
-def _pattern(argument: str, recursive: bool) -> tuple[str, ...]:
+def _pattern(argument: str) -> tuple[str, ...]:
     """Return the parts of an absolute pattern for the files that an argument leads to."""
     if os.path.isdir(argument):  # noqa: PTH112  Path's raises where a name is too long
-        parts = [glob.escape(part) for part in Path(argument).resolve().parts]
-        return (*parts, ANY_DEPTH if recursive else "*")
+        return (*map(glob.escape, Path(argument).resolve().parts), ANY_DEPTH)
     parts = list(Path(argument).parts)
     if local_file(Source(argument, argument)) is None or not glob.has_magic(argument):
         return ()
     magic = next(place for place, part in enumerate(parts) if glob.has_magic(part))
     base = Path(*parts[:magic]).resolve()
-    return (*(glob.escape(part) for part in base.parts), *parts[magic:])
+    return (*map(glob.escape, base.parts), *parts[magic:])
 
 
 def local_file(source: Source) -> Path | None:

@@ -1,7 +1,6 @@
 """A source as plain bytes, for another process or machine, and back.
 
-Names stay names, and whoever unpacks them reads what they lead to; only what this process
-alone has goes as content.
+Names stay names, which whoever unpacks them reads; what this process alone has is content.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from topfive.networks.cards import Recipe
 from topfive.pictures import preparation
 from topfive.sources import archives, buckets
 from topfive.sources.source import STDIN, Source, is_url
+from topfive.sources.spool import Spool
 
 PATH, ADDRESS, BYTES, ARRAY, ERROR = "path", "address", "bytes", "array", "error"
 PLACES: dict[str, type[Any]] = {
@@ -67,7 +67,8 @@ def unpack(name: bytes, kind: str, content: bytes) -> Source:
 
 def _content(source: Source, recipe: Recipe, max_pixels: int) -> tuple[str, bytes]:
     content = source.content
-    if isinstance(content, PictureError) or (isinstance(content, str) and content == STDIN):
+    is_held = isinstance(content, (PictureError, Spool))  # here, and not on another machine
+    if is_held or (isinstance(content, str) and content == STDIN):
         content = source.read()
     if isinstance(content, bytes):
         return BYTES, content

@@ -1,7 +1,4 @@
-"""The rows of a run, computed by Ray on one machine or many: those of `Classifier.rows`.
-
-The sources are drawn in chunks, so that memory does not grow with their number.
-"""
+"""The rows of a run, computed by Ray on one machine or many: those of `Classifier.rows`."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ CHUNK_SECONDS = 300
 CHUNK, CHUNK_BYTES = 500_000, 256 << 20
 TRIES = 5  # to start an actor, in a row
 PATIENCE = 1800  # seconds without any row, after which none is expected any more
-PASSED_ON = ("TOPFIVE_CACHE", "TOPFIVE_DATA", "TOPFIVE_MIRROR", "KERAS_HOME")
+PASSED_ON = ("TOPFIVE_CACHE", "TOPFIVE_DATA", "TOPFIVE_MIRROR", "TOPFIVE_USER_AGENT", "KERAS_HOME")
 FAULT = -1  # the number of a row that says why there are none
 
 
@@ -49,16 +46,14 @@ def rows(
     *,
     ordered: bool = True,
     readers: int | None = None,
-    actors: int | None = None,
 ) -> Iterator[tuple[Source, RowDict]]:
     """Yield each source with its row as `Row.to_dict` makes it, in their order or, not
     `ordered`, as they are done.
 
     `options` are the `Classifier`'s; `address` is `local` (Ray is started on this machine,
     for this run), `auto` (the cluster that runs here) or a cluster's. A connection that the
-    program already has is used and kept. `actors` is the number of classifiers, one a node
-    unless given, and `readers` that of threads that read and decode in each. The sources are
-    drawn by the caller's own thread.
+    program already has is used and kept. There is a classifier a node, in each of which
+    `readers` threads read and decode. The sources are drawn by the caller's own thread.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -82,7 +77,7 @@ def rows(
             given["runtime_env"] = {"env_vars": variables}
         number = 0
         while True:
-            pool, given["num_cpus"] = _pool(actors)
+            pool, given["num_cpus"] = _pool()
             waiting, blocks = _draw(sources, max(number, FIRST_CHUNK * pool), classifier)
             if not waiting:
                 return
@@ -91,7 +86,7 @@ def rows(
             number = min(CHUNK, round(CHUNK_SECONDS * drawn / (monotonic() - start)))
 
 
-def _pool(actors: int | None) -> tuple[int, float]:
+def _pool() -> tuple[int, float]:
     """Return the number of actors, and of the CPUs that each reserves."""
     import ray
 
@@ -99,9 +94,8 @@ def _pool(actors: int | None) -> tuple[int, float]:
     cpus = [number for number in found if number >= 1]
     if not cpus:
         raise EngineError("the Ray cluster has no CPUs; `ray start --address=…` adds a machine")
-    actors = actors or len(cpus)
     # At most half of a node's, so that a dead node's actor finds room on another.
-    return actors, min(*cpus, sum(cpus) / actors) / 2
+    return len(cpus), min(cpus) / 2
 
 
 def _draw(
@@ -157,13 +151,13 @@ def _answer(
     context.max_consecutive_actor_init_deaths = TRIES
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     try:
-        tables = data.iter_batches(batch_size=None, batch_format="pyarrow")
-        with closing(iter(tables)) as found:
-            for number, text in chain.from_iterable(map(_pairs, found)):
-                if number == FAULT:
-                    kind, message = json.loads(text)
+        with closing(iter(data.iter_batches(batch_size=None, batch_format="pyarrow"))) as found:
+            for one in chain.from_iterable(table.to_pylist() for table in found):
+                told = json.loads(one["row"])
+                if one["number"] == FAULT:
+                    kind, message = told
                     raise getattr(errors, kind)(message)
-                yield waiting.pop(number), json.loads(text)
+                yield waiting.pop(one["number"]), told
     except (ray.exceptions.RayTaskError, UserCodeException):
         raise  # a fault of topfive's own
     except ExecutionTimeoutError as error:
@@ -178,10 +172,6 @@ def _answer(
         raise EngineError(f"the Ray cluster cannot go on: {ray_session.line(error)}") from error
     if waiting:
         raise EngineError(f"Ray returned no row for {len(waiting):,} sources")
-
-
-def _pairs(table: pyarrow.Table) -> Iterator[tuple[int, str]]:
-    return zip(*(column.to_pylist() for column in table.columns), strict=True)
 
 
 class Answerer:

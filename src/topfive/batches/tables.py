@@ -6,7 +6,7 @@ The same rows give the same bytes. CSV and Parquet are flat, with the same colum
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -44,21 +44,23 @@ def check(file: Path) -> None:
         extras.require("parquet", "Parquet", hint=".jsonl and .csv do without it")
 
 
-def write(file: Path, rows: Iterable[RowDict], wanted: Wanted) -> None:
+def write(file: Path, rows: Iterable[RowDict], wanted: Wanted, force: bool = False) -> None:
     """Write rows, as `Row.to_dict` makes them, to a file whose suffix is in `TABLES`.
 
     Flat tables have the columns that `wanted` names. A row may have more ancestors than are
     wanted, which are its first; the others are left out.
 
     Names that are no valid Unicode are kept as they are by JSON alone: elsewhere `\\udcff`
-    is spelled out. Names that a spreadsheet would take for formulas are left as they are.
+    is spelled out. In CSV, text that a spreadsheet would take for a formula is marked, see
+    `csv_line`.
 
     Raises:
         UsageError, MissingExtraError: as `check` does.
-        OutputError: it cannot be written; nothing of it is left then.
+        OutputError: it cannot be written, or the name is taken and `force` does not allow to
+            replace it; nothing of it is left then.
     """
     check(file)
-    with files.replacing(file) as part, part.open("xb") as stream:
+    with files.replacing(file, force) as part, part.open("xb") as stream:
         TABLES[file.suffix.lower()](stream, rows, wanted)
 
 
@@ -89,8 +91,7 @@ def write_parquet(stream: BinaryIO, rows: Iterable[RowDict], wanted: Wanted) -> 
     from pyarrow import parquet
 
     types = {str: pa.string(), int: pa.int32(), float: pa.float64(), bool: pa.bool_()}
-    named = columns(wanted)
-    schema = pa.schema([(name, types[kind]) for name, kind in named.items()])
+    schema = pa.schema([(name, types[kind]) for name, kind in columns(wanted).items()])
     with parquet.ParquetWriter(stream, schema, compression="zstd", store_schema=False) as writer:
         cells = (_flat(row, wanted) for row in rows)
         while group := list(islice(cells, ROW_GROUP)):
@@ -101,11 +102,7 @@ def write_parquet(stream: BinaryIO, rows: Iterable[RowDict], wanted: Wanted) -> 
             writer.write_batch(pa.record_batch(arrays, schema=schema))
 
 
-TABLES: dict[str, Callable[[BinaryIO, Iterable[RowDict], Wanted], None]] = {
-    ".parquet": write_parquet,
-    ".jsonl": write_jsonl,
-    ".csv": write_csv,
-}
+TABLES = {".parquet": write_parquet, ".jsonl": write_jsonl, ".csv": write_csv}
 
 
 def columns(wanted: Wanted) -> dict[str, type]:

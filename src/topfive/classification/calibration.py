@@ -1,8 +1,5 @@
 """What `topfive calibrate` found, and the answers by it: calibrated probabilities, the set of
-classes that holds the truth as often as is asked, whether a picture is unlike any known one.
-
-Imported when a network starts: only NumPy. `calibrating` does the fitting.
-"""
+classes that holds the truth as often as is asked, whether a picture is unlike any known one."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ import math
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from topfive.networks.cards import Network
 
 # Under the lower bound float32 would hold too little of a probability to undo the temperature.
 TEMPERATURES = (0.25, 10.0)
+LARGEST = 1e12  # of any number in a record, which anybody may have written
 SMALLEST = np.finfo(np.float32).tiny
 
 
@@ -114,12 +113,12 @@ class Calibration:
         """
         if wrong := _CHECKS.keys() ^ entry.keys():
             raise ValueError(f"missing or unknown: {', '.join(sorted(wrong))}")
-        values: dict[str, Any] = {
-            name: tuple(one) if isinstance(one, list) else one for name, one in entry.items()
-        }
+        values: dict[str, Any] = {}
         for name, fits in _CHECKS.items():
+            value = entry[name]
+            values[name] = tuple(value) if isinstance(value, list) else value
             if not fits(values[name]):
-                raise ValueError(f"{name} is {str(entry[name])[:40]}")
+                raise ValueError(f"{name} is {str(value)[:40]}")
         if values["pictures"] != len(values["scores"]):
             raise ValueError(f"{len(values['scores'])} scores of {values['pictures']} pictures")
         return cls(**values)
@@ -202,7 +201,7 @@ def reject_scores(logits: NDArray[np.floating], score: str) -> NDArray[np.float6
 def _is_number(value: object, low: float = -math.inf, high: float = math.inf) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
-    return math.isfinite(value) and low <= value <= high
+    return -LARGEST <= value <= LARGEST and low <= value <= high
 
 
 def _is_pair(value: object, high: float) -> bool:
@@ -214,8 +213,7 @@ def _is_pair(value: object, high: float) -> bool:
 def _is_ascending(value: object) -> bool:
     if not isinstance(value, tuple) or not value or {*map(type, value)} - {int, float}:
         return False
-    steps = np.diff(np.array(value, np.float64), prepend=0)
-    return bool(np.isfinite(steps).all() and (steps >= 0).all())
+    return all(low <= high <= LARGEST for low, high in pairwise((0, *value)))
 
 
 _CHECKS: dict[str, Callable[[Any], bool]] = {

@@ -24,7 +24,8 @@ from topfive.networks.taught_folders import check_weights
 from topfive.pictures import preparation
 from topfive.pictures.preparation import Known, Prepared
 from topfive.results import Classification, Failure, Row
-from topfive.sources.source import MAX_PIXELS, from_object
+from topfive.sources.source import MAX_PIXELS, SECONDS, from_object
+from topfive.system import memory
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,6 +42,7 @@ class EngineOptions(TypedDict, total=False):
     threads: int | None
     offline: bool
     max_pixels: int
+    timeout: float
 
 
 class PictureOptions(EngineOptions, total=False):
@@ -71,15 +73,16 @@ class Classifier:
     than the published ones; `backend` one of `ENGINES`; `device` and `threads` are OpenVINO's;
     `recipe` is `default` or `tutorial`, with `fit`, `filter` and `window` (the values that
     become black and white in pictures of more than 8 bits) to override its parts; `offline`
-    forbids downloads; `max_pixels` is the size above which a picture is refused. With
+    forbids downloads; `max_pixels` is the size above which a picture is refused; an
+    address is given up after `timeout` seconds. With
     `hierarchy` an answer says what is likely in WordNet's words, too; `ancestors` names
     groups of classes (`dog`) whose probabilities are added up. `precision` is one of
-    `networks.PRECISIONS`. `calibrated`, `coverage` and `reject` answer by a calibration, the
+    `cards.PRECISIONS`. `calibrated`, `coverage` and `reject` answer by a calibration, the
     one given or that which `topfive calibrate` stored: with its probabilities; with the set
     of classes, too, that holds the truth as often as `coverage` (0 to 1); saying whether the
     picture is unlike those it knows. `throughput` is for many pictures: the network answers
     several at a time, and large JPEGs are decoded at a part of their size (see
-    `images.DRAFT`). Without `wait` the network is made ready in the background, and what is
+    `squares.DRAFT`). Without `wait` the network is made ready in the background, and what is
     in its way is raised by the first call.
 
     Raises:
@@ -102,6 +105,7 @@ class Classifier:
         window: tuple[float, float] | None = None,
         offline: bool = False,
         max_pixels: int = MAX_PIXELS,
+        timeout: float = SECONDS,
         hierarchy: bool = False,
         ancestors: Sequence[str] = (),
         precision: str = "f32",
@@ -116,11 +120,16 @@ class Classifier:
         check_choice("precision", precision, PRECISIONS)
         if max_pixels < 1 or (threads is not None and threads < 1):
             raise UsageError("max_pixels and threads must be at least 1")
+        if not timeout > 0:
+            raise UsageError(f"timeout must be above 0; received {timeout}")
         self.network = find_network(network)
         self.recipe = choose_recipe(self.network, recipe, fit, filter, window)
         self.labels = labels.of(self.network)
-        self.max_pixels = max_pixels
+        self.max_pixels, self.timeout = max_pixels, timeout
         self.throughput = throughput
+        self.drafts = throughput and not self.recipe.keras_decoding  # see `squares.DRAFT`
+        if throughput:
+            memory.PICTURES.allow(*memory.MANY_PICTURES)
         self._file = None if weights is None else Path(weights)
         check_weights(self.network, self._file)
         self.precision = precision
@@ -172,7 +181,10 @@ class Classifier:
         source = from_object(picture)
         square = squares.fit(self.decode(source), self.network.size, self.recipe)
         run = self._run.logits if self._interpret.takes_logits else self._run
-        return self._classification(source, run(square[np.newaxis])[0], top)
+        values = run(square[np.newaxis])[0]
+        if not np.isfinite(values).all():
+            raise pipeline.not_finite()
+        return self._classification(source, values, top)
 
     def answer(self, picture: Picture | Source, top: int = 5) -> Classification | Failure:
         """Return what `classify` does, or a `Failure` for a picture that cannot be read."""
@@ -199,8 +211,7 @@ class Classifier:
         ordered: bool = True,
         readers: int | None = None,
     ) -> Iterator[tuple[Source, Row]]:
-        """Yield each picture with its row, in their order or, not `ordered`, as they are done;
-        `readers` threads read and decode."""
+        """Yield each picture with its row, in their order or, not `ordered`, as they are done."""
         _check_top(top)
         output = "logits" if self._interpret.takes_logits else "probabilities"
         found = self.responses(pictures, output=output, ordered=ordered, readers=readers)
@@ -218,8 +229,8 @@ class Classifier:
         """Yield each picture with an `output` of the network: `probabilities` or `logits`, of
         all classes, or its `features`.
 
-        What `known` returns for the sha256 of a picture's bytes is not computed again. For the
-        rest see `rows`.
+        `readers` threads read and decode. What `known` returns for the sha256 of a picture's
+        bytes is not computed again.
         """
         run = self._run
         outputs = {"probabilities": run.answer, "logits": run.logits, "features": run.features}
@@ -227,8 +238,9 @@ class Classifier:
         self.wait()
 
         def prepare(source: Source) -> Prepared:
-            size, draft = self.network.size, self.throughput and not self.recipe.keras_decoding
-            return preparation.prepare(source, size, self.recipe, self.max_pixels, draft, known)
+            size, drafts = self.network.size, self.drafts
+            limits = self.max_pixels, drafts, known, self.timeout
+            return preparation.prepare(source, size, self.recipe, *limits)
 
         return pipeline.stream(
             map(from_object, pictures),
@@ -256,8 +268,13 @@ class Classifier:
 
     def decode(self, picture: Picture | Source) -> Image.Image:
         """Return one picture as the recipe reads it: RGB, upright, or raise a `PictureError`."""
-        content = from_object(picture).read()
-        return preparation.decode(content, self.recipe, self.max_pixels)[0]
+        from topfive.pictures import colour, squares
+
+        least = squares.draft_side(self.network.size, self.recipe)
+        source = from_object(picture)
+        content = source.read(timeout=self.timeout)
+        with colour.naming(source.name):
+            return preparation.decode(content, self.recipe, self.max_pixels, least=least)[0]
 
 
 def classify(
@@ -267,9 +284,7 @@ def classify(
     return _classifier(find_network(network)).classify(picture, top)
 
 
-@cache
-def _classifier(network: Network) -> Classifier:
-    return Classifier(network)
+_classifier = cache(Classifier)
 
 
 def _check_top(top: int) -> None:

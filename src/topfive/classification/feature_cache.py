@@ -12,7 +12,7 @@ import logging
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ from topfive.system import sqlite
 from topfive.version import __version__
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection, Error
+    from sqlite3 import Connection
 
     from topfive.sources.source import Picture, Source
 
@@ -66,8 +66,7 @@ class Features:
         self._content = self._open()
 
     def responses(self, pictures: Iterable[Picture | Source]) -> Iterator[tuple[Source, Response]]:
-        """Yield each picture with its features, float32 (features,), in their order; see
-        `Classifier.responses`."""
+        """Yield each picture with its features, float32 (features,), in their order."""
         found = self.classifier.responses(pictures, output="features", known=self._find)
         for source, response in found:
             self._add(response)
@@ -89,8 +88,10 @@ class Features:
             _, width, height, vector, _ = row
             if width is None or height is None or width * height > self.classifier.max_pixels:
                 return None  # which says so
+            if len(vector) % 4 or not np.isfinite(values := np.frombuffer(vector, "<f4")).all():
+                return None  # somebody else wrote it
             self.known += 1
-        return Found(np.frombuffer(vector, "<f4"), width, height)
+        return Found(values, width, height)
 
     def _add(self, response: Response) -> None:
         values = response.values
@@ -107,27 +108,18 @@ class Features:
                 self._write()
 
     def _read(self, sha256: str) -> Row | None:
-        import sqlite3
-
-        try:
+        rows: list[Row] = []
+        with self._watched():
             # All of it: a query that is not at its end would hold up the next write.
             rows = self._content.execute(FIND, (sha256,)).fetchall() if self._content else []
-        except sqlite3.Error as error:
-            self._fail(error)
-            return None
         return rows[0] if rows else None
 
     def _write(self) -> None:
         rows, self._waiting = self._waiting, {}
         if self._content is None or not rows:
             return
-        import sqlite3
-
-        try:
-            with self._content:
-                self._content.executemany(KEEP, rows.values())
-        except sqlite3.Error as error:
-            self._fail(error)
+        with self._watched(), self._content:
+            self._content.executemany(KEEP, rows.values())
         self._committed = monotonic()
 
     def _open(self) -> Connection | None:
@@ -142,17 +134,22 @@ class Features:
                     return None
         return None
 
-    def _fail(self, error: Error) -> None:
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Begin a new file where this one is damaged; do without where it cannot be used."""
         import sqlite3
 
-        if self._content is not None:
-            with suppress(sqlite3.Error), closing(self._content):
-                self._content.rollback()
-        self._content = None
-        if self._remove(error):
-            self._content = self._open()
-        else:
-            log.warning("features are not kept any longer: %s: %s", self._file, error)
+        try:
+            yield
+        except sqlite3.Error as error:
+            if self._content is not None:
+                with suppress(sqlite3.Error), closing(self._content):
+                    self._content.rollback()
+            self._content = None
+            if self._remove(error):
+                self._content = self._open()
+            else:
+                log.warning("features are not kept any longer: %s: %s", self._file, error)
 
     def _remove(self, error: Exception) -> bool:
         """Delete the file if the error says that it is damaged; return whether it is gone."""
@@ -172,11 +169,7 @@ def open_features(classifier: Classifier) -> closing[Features]:
 
 
 def path(classifier: Classifier) -> Path:
-    """Return the file that keeps a network's features of pictures.
-
-    Raises:
-        UsageError: there is no such network in 8 bits here.
-    """
+    """Return the file of a network's features; without its 8 bits here it is a `UsageError`."""
     network, precision = classifier.network, classifier.precision
     graph: tuple[str, ...] = ()
     if precision == "int8":

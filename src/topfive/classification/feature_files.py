@@ -1,7 +1,4 @@
-"""Files with the features of many pictures: a row each, in their order, failures too.
-
-A file appears under its name when it is whole.
-"""
+"""Files with the features of many pictures: a row each, in their order, failures too."""
 
 from __future__ import annotations
 
@@ -11,22 +8,20 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
 from topfive.classification import feature_formats
 from topfive.classification.classifier import Classifier, EngineOptions
 from topfive.classification.feature_formats import Block, Entry, Origin
+from topfive.classification.pipeline import Response
 from topfive.errors import UsageError
 from topfive.networks import weights
 from topfive.networks.find import find_network
 from topfive.results import Failure
+from topfive.sources.source import Source
 from topfive.system import files
-
-if TYPE_CHECKING:
-    from topfive.classification.pipeline import Response
-    from topfive.sources.source import Source
 
 
 class Format(NamedTuple):
@@ -66,14 +61,8 @@ def check(file: Path, force: bool = False) -> None:
             there and `force` does not allow to replace it.
         MissingExtraError: pyarrow is not installed.
     """
-    finals = _files(file)
-    if not file.parent.is_dir():
-        raise UsageError(f"{file}: there is no folder {file.parent}; make it first")
-    for one in finals:
-        if os.path.lexists(one) and not one.is_file():
-            raise UsageError(f"{one} is not a file; expected one, or a new name")
-        if one.exists() and not force:
-            raise UsageError(f"{one} is there already: give another name, or --force")
+    for one in _files(file):
+        files.check_target(one, [one.suffix.lower()], force)
     if file.suffix.lower() == ".parquet":
         feature_formats.load_pyarrow()
 
@@ -102,14 +91,14 @@ def write(
             size = num_features(classifier)
             found = blocks(classifier, responses, size)
             format_of(file).write(work / file.name, size, origin(classifier), found)
-            parts = [work / final.name for final in finals]
-            for part in parts:
-                with part.open("rb") as stream:
+            for final in finals:
+                with (work / final.name).open("rb") as stream:
                     os.fsync(stream.fileno())
+            check(file, force)
             if len(finals) > 1:  # never two that do not belong together
                 finals[0].unlink(missing_ok=True)
-            for part, final in reversed(list(zip(parts, finals, strict=True))):
-                part.replace(final)
+            for final in reversed(finals):
+                (work / final.name).replace(final)
         files.sync_folder(file.parent)
     except OSError as error:
         raise files.unwritable(file, error) from error
@@ -165,9 +154,8 @@ def find_classifier(file: Path, **options: Unpack[EngineOptions]) -> Classifier:
     other = None if given is None else Path(given)
     here = weights.fingerprint(network, other) or come_from.weights
     if here == come_from.weights:
-        recipe = _recipe(come_from.recipe)
-        precision = come_from.precision
-        classifier = Classifier(network, **recipe, precision=precision, throughput=True, **options)
+        chosen = {**_recipe(come_from.recipe), "precision": come_from.precision}
+        classifier = Classifier(network, **chosen, throughput=True, **options)
         if origin(classifier) == come_from:
             return classifier
         here = f"{classifier.weights} with {classifier.recipe}"

@@ -6,9 +6,9 @@ Both are written and read in blocks, so that memory stays flat however many ther
 from __future__ import annotations
 
 import csv
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TextIO
@@ -17,20 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive.system import extras
-from topfive.system.text import csv_line
+from topfive.system.arrays import read_start
+from topfive.system.files import open_regular
+from topfive.system.text import csv_line, csv_text
 from topfive.version import __version__
 
 MAX_ROWS = 4_096  # of a block
 BLOCK = 8 * 1024**2  # bytes of features in a block, at most
 FOREIGN = 1_024  # rows of a block, where it is not known how long they are
 FEATURES, ROW = "features", "row"
-# How NumPy begins float32 (rows, features). Nothing else is read, and nothing evaluated.
-START = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '<f4', 'fortran_order': False, "
-    rb"'shape': \((\d{1,15}), (\d{1,9})\), \} *\n",
-    re.DOTALL,
-)
-MAX_START = 1_024
+# What a Parquet file may hold, whoever wrote it: a few kilobytes can unpack to anything.
+MAX_FEATURES = 16_384  # of a picture
+MAX_TEXT = 65_536  # bytes of a cell
+SLACK, RATIO = 16 * 1024**2, 100  # bytes of a row group: these, and so many times the file's
 
 
 class Origin(NamedTuple):
@@ -64,14 +63,12 @@ class Entry(NamedTuple):
         return Origin(self.network, self.weights, self.recipe, self.precision)
 
 
-NUMBERS = ("width", "height")
 ALWAYS = ("source", *Origin._fields)  # the others may be missing
 
 
 @dataclass(frozen=True)
 class Block:
-    """Pictures that follow each other: their entries, and float32 (pictures, features), NaN
-    where there are none."""
+    """Pictures in a row: their entries, and float32 (pictures, features), NaN where missing."""
 
     entries: list[Entry]
     features: NDArray[np.float32]
@@ -119,9 +116,13 @@ def read_parquet(file: Path) -> Iterator[Block]:
     types, size = _types(pa), 0
     try:
         with (
-            file.open("rb") as stream,
-            parquet.ParquetFile(stream, page_checksum_verification=True) as content,
+            open_regular(file) as stream,
+            # What is read ahead would stay in memory until the end.
+            parquet.ParquetFile(
+                stream, page_checksum_verification=True, pre_buffer=False
+            ) as content,
         ):
+            _check_sizes(content.metadata, file.stat().st_size)
             names = content.schema_arrow.names
             if absent := [one for one in (*types, FEATURES) if names.count(one) != 1]:
                 expected = f"expected the columns {', '.join(types)} and {FEATURES}"
@@ -130,6 +131,7 @@ def read_parquet(file: Path) -> Iterator[Block]:
                 columns = {name: batch.column(name).cast(kind) for name, kind in types.items()}
                 if empty := [name for name in ALWAYS if columns[name].null_count]:
                     raise ValueError(f"a row says nothing in {empty[0]}")
+                _check_texts(columns)
                 rows = zip(*(one.to_pylist() for one in columns.values()), strict=True)
                 features = _stacked(batch.column(FEATURES).cast(pa.list_(pa.float32())), size)
                 size = features.shape[1]
@@ -138,11 +140,35 @@ def read_parquet(file: Path) -> Iterator[Block]:
         raise ValueError(" ".join(str(error).split())) from error
 
 
+def _check_sizes(metadata: Any, size: int) -> None:
+    """Refuse what would unpack to far more than its `size`, before there is memory for it."""
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        columns = map(group.column, range(group.num_columns))
+        known = {one.path_in_schema: one.total_uncompressed_size for one in columns}
+        read = [known[one] for one in known if one.partition(".")[0] in (*Entry._fields, FEATURES)]
+        if min(read, default=0) < 0 or sum(read) > SLACK + RATIO * size:
+            raise ValueError(f"{size:,} bytes say that they unpack to {sum(read):,}")
+
+
+def _check_texts(columns: Mapping[str, Any]) -> None:
+    from pyarrow import compute
+
+    for name, cells in columns.items():
+        if str(cells.type) == "string":
+            longest = compute.max(compute.binary_length(cells)).as_py() or 0
+            if longest > MAX_TEXT:
+                raise ValueError(f"{longest:,} bytes in {name}; at most {MAX_TEXT:,} are expected")
+
+
 def _stacked(lists: Any, size: int) -> NDArray[np.float32]:
     """Return lists as rows of `size`, 0 where that is not known yet; NaN where there is none."""
     sizes = {*lists.value_lengths().drop_null().to_pylist(), size} - {0}
     if len(sizes) > 1 or 0 in lists.value_lengths().to_pylist():
         raise ValueError("not all rows have the same number of features")
+    if max(sizes, default=0) > MAX_FEATURES:
+        raise ValueError(
+            f"a row has {max(sizes):,} features; at most {MAX_FEATURES:,} are expected"
+        )
     features = np.full((len(lists), max(sizes, default=0)), np.nan, np.float32)
     if len(lists) > lists.null_count:
         there = lists.is_valid().to_numpy(zero_copy_only=False)
@@ -152,8 +178,7 @@ def _stacked(lists: Any, size: int) -> NDArray[np.float32]:
 
 
 def write_npy(file: Path, size: int, come_from: Origin, blocks: Iterable[Block]) -> None:  # noqa: ARG001
-    """Write float32 (rows, size) as NumPy does, and the entries to a CSV beside it, each with
-    the number of its row."""
+    """Write float32 (rows, size) as NumPy does, and the entries, numbered, to a CSV beside it."""
     rows = 0
     with file.open("xb") as stream, beside(file).open("xb") as table:
         _write_start(stream, rows, size)
@@ -175,16 +200,17 @@ def read_npy(file: Path) -> Iterator[Block]:
         ValueError: it is damaged, or not such a file.
         OSError: it, or the CSV beside it, cannot be read.
     """
-    with file.open("rb") as stream:
-        start = START.match(stream.read(MAX_START))
-        if start is None:
-            raise ValueError("expected float32 (pictures, features) as NumPy writes it")
-        left, size, name = int(start[1]), int(start[2]), beside(file).name
-        if size < 1 or file.stat().st_size != start.end() + 4 * left * size:
+    with open_regular(file) as stream:
+        what = "float32 (pictures, features)"
+        start = read_start(stream, what)
+        if start.kind != np.dtype("<f4") or start.is_turned or len(start.shape) != 2:
+            raise ValueError(f"expected {what} as NumPy writes it")
+        (left, size), name = start.shape, beside(file).name
+        if size < 1 or file.stat().st_size != stream.tell() + start.size:
             raise ValueError(f"its length is not that of {left:,} x {size:,} numbers")
-        stream.seek(start.end())
-        with beside(file).open(encoding="utf-8", newline="") as table:
-            entries = _entries(table, name)
+        table = open_regular(beside(file))
+        with TextIOWrapper(table, encoding="utf-8-sig", newline="") as lines:
+            entries = _entries(lines, name)
             while some := list(islice(entries, block_rows(size))):
                 left -= len(some)
                 if left < 0:
@@ -215,19 +241,17 @@ def _entries(table: TextIO, name: str) -> Iterator[Entry]:
         for number, cells in enumerate(lines):
             if len(cells) != len(expected) or cells[0] != str(number):
                 raise ValueError(f"expected row {number:,}, received {cells[:2]!a:.40}")
-            yield _parsed(cells[1:])
+            source, sha256, width, height, *come_from, kind, fault = map(csv_text, cells[1:])
+            sides = int(width) if width else None, int(height) if height else None
+            known = source, sha256 or None, *sides, *Origin(*come_from)
+            yield Entry(*known, kind or None, fault or None)
     except (csv.Error, ValueError) as error:
         raise ValueError(f"{name}: {error}") from error
 
 
-def _parsed(cells: Sequence[str]) -> Entry:
-    source, sha256, width, height, *come_from, kind, error = cells
-    sides = int(width) if width else None, int(height) if height else None
-    return Entry(source, sha256 or None, *sides, *Origin(*come_from), kind or None, error or None)
-
-
 def _types(pa: Any) -> dict[str, Any]:
-    return {one: pa.int32() if one in NUMBERS else pa.string() for one in Entry._fields}
+    texts = dict.fromkeys(Entry._fields, pa.string())
+    return {**texts, "width": pa.int32(), "height": pa.int32()}
 
 
 def valid(cell: object) -> object:
@@ -236,11 +260,7 @@ def valid(cell: object) -> object:
 
 
 def load_pyarrow() -> tuple[Any, Any]:
-    """Return pyarrow and its Parquet module.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
+    """Return pyarrow and its Parquet module, or raise a `MissingExtraError`."""
     extras.require("parquet", "Parquet", hint=".npy does without it")
     import pyarrow as pa
     from pyarrow import parquet

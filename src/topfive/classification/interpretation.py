@@ -20,11 +20,7 @@ from topfive.networks.labels import Label, top_predictions
 class Interpreter:
     """Turns a network's outputs into the fields of a `Classification`.
 
-    With `hierarchy` it says what is likely in WordNet's words, and `ancestors` names groups
-    of classes whose probabilities are added up. With a calibration it takes logits: their
-    probabilities are calibrated, `coverage` (0 to 1) asks for the smallest set of classes
-    that holds the truth that often, `reject` whether the picture is unlike those that it was
-    calibrated with.
+    What can be asked for is told by `Classifier`. With a calibration it takes logits.
 
     Raises:
         UsageError: an ancestor is unknown, or the calibration cannot promise the coverage.
@@ -60,8 +56,7 @@ class Interpreter:
             probabilities = self.calibration.probabilities(values)
             if self.coverage is not None:
                 found = self.calibration.prediction_set(probabilities, self.coverage)
-                best = top_predictions(probabilities, self.labels, len(found))
-                more["prediction_set"] = best
+                more["prediction_set"] = top_predictions(probabilities, self.labels, len(found))
             if self.reject:
                 more["rejected"] = not self.calibration.is_known(values)
         return {

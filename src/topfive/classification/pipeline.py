@@ -13,14 +13,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
 from time import perf_counter
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from topfive.errors import PictureError
 from topfive.pictures.preparation import Found, Prepared
 from topfive.results import Failure
 from topfive.sources.source import Source
 
+T = TypeVar("T")
+
+NOT_FINITE = "not-finite"  # the kind of a failure that is the network's, not the picture's
 # Python's own choice for work that partly waits: for a disk, a server.
 READERS = min(32, (os.cpu_count() or 1) + 4)
 
@@ -28,13 +33,13 @@ READERS = min(32, (os.cpu_count() or 1) + 4)
 def stream(
     sources: Iterable[Source],
     prepare: Callable[[Source], Prepared],
-    answer: Callable[[list[Prepared]], list[Response]],
+    answer: Callable[[list[Prepared]], list[T]],
     *,
     parallel: int,
     batch: int,
     readers: int | None = None,
     ordered: bool = True,
-) -> Iterator[tuple[Source, Response]]:
+) -> Iterator[tuple[Source, T]]:
     """Yield each source with its response, in the order of the sources or as they are done.
 
     `prepare` works in `readers` threads; what it returned goes to `answer` in `parallel`
@@ -46,7 +51,7 @@ def stream(
     reading, answering = ThreadPoolExecutor(readers), ThreadPoolExecutor(parallel)
     prepared: deque[tuple[int, Prepared]] = deque()
     unread, lock = 0, threading.Lock()
-    done: SimpleQueue[tuple[int, Response | BaseException]] = SimpleQueue()
+    done: SimpleQueue[tuple[int, T | BaseException]] = SimpleQueue()
 
     def read_one(number: int, source: Source) -> None:
         nonlocal unread
@@ -82,10 +87,10 @@ def stream(
             failed.append(error)
 
     waiting: dict[int, Source] = {}
-    ready: dict[int, Response] = {}
+    ready: dict[int, T] = {}
     following = 0
 
-    def collect() -> Iterator[tuple[Source, Response]]:
+    def collect() -> Iterator[tuple[Source, T]]:
         nonlocal following
         number, response = done.get()
         if isinstance(response, BaseException):
@@ -135,9 +140,18 @@ def respond(
             found = values.values
         else:
             found = Failure(one.source.name, values.kind, str(values))
+        if isinstance(found, np.ndarray) and not np.isfinite(found).all():
+            error = not_finite()
+            found = Failure(one.source.name, error.kind, str(error))
         return Response(found, 1e3 * spent, one.sha256, one.width, one.height)
 
     return list(map(response, prepared))
+
+
+def not_finite() -> PictureError:
+    """Return the error for a picture that a network answers with what is no finite number."""
+    text = "the network's answer is not finite numbers: its weights, or its precision, overflow"
+    return PictureError(NOT_FINITE, text)
 
 
 @dataclass(frozen=True)

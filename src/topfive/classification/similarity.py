@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive.classification import outputs
 from topfive.classification.feature_formats import Block
+from topfive.classification.outputs import Layout
 from topfive.errors import UsageError
 from topfive.pictures import contact_sheets
 from topfive.results import Failure
-from topfive.system.text import csv_line, printable
+from topfive.system.text import Number, printable
 
 if TYPE_CHECKING:
     from PIL import Image
 
 SAME = "the same picture"
-COLUMNS = ("source", "rank", "match", "sha256", "similarity", "same", "error_kind", "error")
 
 
 @dataclass(frozen=True)
@@ -97,45 +96,30 @@ def normalised(features: NDArray[np.float32]) -> NDArray[np.float32]:
     return _divided(scaled, np.sqrt(np.einsum("ij,ij->i", scaled, scaled)))
 
 
-def as_text(results: Iterable[Result], *, several: bool) -> Iterator[str]:
-    """Yield `1. dog.jpg: 0.9312`; with `several`, a block each.
-
-    Failures are left out: they go to standard error.
-    """
-    gap = ""
-    for result in results:
-        if isinstance(result, Failure):
-            continue
-        lines = [
-            f"{rank}. {printable(match.source)}: {match.similarity:.4f}"
-            + (f" ({SAME})" if match.same else "")
-            for rank, match in enumerate(result.matches, start=1)
-        ]
-        if several:
-            lines.insert(0, printable(result.source))
-        yield gap + "".join(f"{line}\n" for line in lines)
-        gap = "\n" if several else ""
+def _lines(result: Matches) -> list[str]:
+    """Return lines like `1. dog.jpg: 0.9312`."""
+    return [
+        f"{rank}. {printable(match.source)}: {match.similarity:.4f}"
+        + (f" ({SAME})" if match.same else "")
+        for rank, match in enumerate(result.matches, start=1)
+    ]
 
 
-def as_csv(results: Iterable[Result], **_: object) -> Iterator[str]:
-    """Yield a header and one row for each match."""
-    yield csv_line(COLUMNS)
-    for result in results:
-        if isinstance(result, Failure):
-            yield csv_line([result.source, *[None] * 5, result.kind, result.message])
-            continue
-        for rank, one in enumerate(result.matches, start=1):
-            told = one.source, one.sha256, f"{one.similarity:.6f}", int(one.same)
-            yield csv_line([result.source, rank, *told, None, None])
+def _rows(result: Result) -> Iterator[list[object]]:
+    """Yield a row for each match, or one for a failure."""
+    if isinstance(result, Failure):
+        yield [result.source, *[None] * 5, result.kind, result.message]
+        return
+    for rank, one in enumerate(result.matches, start=1):
+        told = one.source, one.sha256, Number(f"{one.similarity:.6f}"), int(one.same)
+        yield [result.source, rank, *told, None, None]
 
 
-# Called with the results and `several`, whether there is more than one.
-FORMATS: dict[str, Callable[..., Iterator[str]]] = {
-    "text": as_text,
-    "json": outputs.as_json,
-    "jsonl": outputs.as_jsonl,
-    "csv": as_csv,
-}
+LAYOUT = Layout(
+    ("source", "rank", "match", "sha256", "similarity", "same", "error_kind", "error"),
+    _rows,
+    _lines,
+)
 
 
 def sheet(picture: Image.Image, found: Matches, max_pixels: int) -> Image.Image:

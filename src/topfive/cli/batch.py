@@ -13,7 +13,7 @@ from topfive.errors import PictureError
 from topfive.networks.find import find_network
 from topfive.sources import arguments
 from topfive.system.processes import return_memory
-from topfive.system.progress import Pictures, describe, show_pictures
+from topfive.system.progress import Pictures, describe
 from topfive.system.text import printable
 
 if TYPE_CHECKING:
@@ -33,35 +33,29 @@ SHOWN = 10  # classes in the summary
     help="Only write rows whose best class matches: a class or a category (dog), or one with a "
     "minimum probability ('dog>0.5', 'first>=90%'). If repeated, all must match.",
 )
-@click.option(
+@options.path(
     "--copy-to",
-    type=options.PATH,
     metavar="DIR",
     help="Copy each picture into a folder in DIR named after its best class.",
 )
-@click.option("--move-to", type=options.PATH, metavar="DIR", help="Move the pictures there.")
-@click.option("--link-to", type=options.PATH, metavar="DIR", help="Create links there.")
-@click.option(
+@options.path("--move-to", metavar="DIR", help="Move the pictures there.")
+@options.path("--link-to", metavar="DIR", help="Create links there.")
+@options.flag(
     "--by-ancestor",
-    is_flag=True,
     help="Name these folders after the --ancestor of the best class, or else other.",
 )
-@click.option("--unordered", is_flag=True, help="Write rows as they finish, not in input order.")
-@click.option("--watch", is_flag=True, help="Keep running as pictures arrive, until Ctrl-C.")
-@click.option("--restart", is_flag=True, help="Start over instead of continuing a stopped run.")
+@options.flag("--unordered", help="Write rows as they finish, not in input order.")
+@options.flag("--watch", help="Keep running as pictures arrive, until Ctrl-C.")
+@options.flag("--restart", help="Start over instead of continuing a stopped run.")
 @click.option(
     "--ray",
     metavar="local|auto|ADDRESS",
     help="Distribute the work with Ray, on this machine (local) or on a cluster.",
 )
-@click.option(
-    "--readers",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Number of threads that read and decode pictures.",
-)
-@click.option("-q", "--quiet", is_flag=True, help="Show no progress and no summary.")
+@options.number("--readers", help="Number of threads that read and decode pictures.")
+@options.flag("-q", "--quiet", help="Show no progress and no summary.")
 @options.network
+@options.timeout
 def batch(pictures: tuple[str, ...], null: bool, quiet: bool, **chosen: Any) -> int:
     """Classify folders of pictures into one table.
 
@@ -88,8 +82,7 @@ def batch(pictures: tuple[str, ...], null: bool, quiet: bool, **chosen: Any) -> 
             "--by-ancestor needs --ancestor, and --copy-to, --move-to or --link-to"
         )
     from topfive.batches import batch as batches
-    from topfive.batches.batch import Placement
-    from topfive.batches.run import BatchListener
+    from topfive.batches.batch import BatchListener, Placement
 
     class Shown(BatchListener):
         def begin(self, found: int) -> None:
@@ -102,19 +95,15 @@ def batch(pictures: tuple[str, ...], null: bool, quiet: bool, **chosen: Any) -> 
             terminal.tell(f"{name}: {error}")
 
     return_memory()
-    unknown = null or quiet or chosen["watch"]
-    with show_pictures((lambda: None) if unknown else terminal.count(pictures), quiet) as shown:
-        try:
-            summary = batches.batch(
-                arguments.read_names(sys.stdin.buffer) if null else pictures,
-                ordered=ordered,
-                placement=Placement(*places[0], by_ancestor) if places else None,
-                listener=Shown(),
-                **chosen,
-            )
-        except KeyboardInterrupt:
-            terminal.tell_interrupted(shown.found + shown.done)
-            raise
+    unknown = null or chosen["watch"]
+    with terminal.count_done(None if unknown else pictures, quiet) as shown:
+        summary = batches.batch(
+            arguments.read_names(sys.stdin.buffer) if null else pictures,
+            ordered=ordered,
+            placement=Placement(*places[0], by_ancestor) if places else None,
+            listener=Shown(),
+            **chosen,
+        )
     if not quiet:
         show(summary, shown, find_network(chosen["network"]).title)
     return 1 if summary.failures or summary.unplaced else 0

@@ -20,43 +20,40 @@ if TYPE_CHECKING:
     from topfive.evaluation.bench_subjects import Subject
 
 
-def listed(kind: Any) -> Callable[..., tuple[Any, ...]]:
-    """Return a callback for an option that may be repeated, with commas between values, too;
-    each is taken once."""
+def several(*names: str, type: Any, **how: Any) -> options.Option:
+    """Return what adds an option that may be repeated, with commas between values, too; each is
+    taken once."""
 
     def convert(
         context: click.Context, option: click.Parameter, texts: tuple[str, ...]
     ) -> tuple[Any, ...]:
         parts = [part for text in texts for part in text.split(",")]
-        return tuple(dict.fromkeys(kind.convert(part, option, context) for part in parts))
+        return tuple(dict.fromkeys(type.convert(part, option, context) for part in parts))
 
-    return convert
+    return click.option(*names, multiple=True, callback=convert, **how)
 
 
 @click.command()
-@options.models("A network to measure. May be repeated.")
-@click.option(
+@options.models(help="A network to measure. May be repeated.")
+@several(
     "--precision",
     "precisions",
-    multiple=True,
-    callback=listed(click.Choice(PRECISIONS)),
+    type=click.Choice(PRECISIONS),
     show_default="f32, and int8 of quantized networks",
     metavar="NAME,...",
     help=f"Precisions to measure: {', '.join(PRECISIONS)}.",
 )
-@click.option(
+@several(
     "--threads",
-    multiple=True,
-    callback=listed(click.IntRange(1)),
+    type=click.IntRange(1),
     show_default="1 and all",
     metavar="N,...",
     help="Numbers of CPU threads to measure with.",
 )
-@click.option(
+@several(
     "--batch",
     "batches",
-    multiple=True,
-    callback=listed(click.IntRange(1)),
+    type=click.IntRange(1),
     default=("1,4,16",),
     metavar="N,...",
     help="Batch sizes to measure throughput with.",
@@ -68,31 +65,17 @@ def listed(kind: Any) -> Callable[..., tuple[Any, ...]]:
     metavar="N",
     help="How long each measurement takes.",
 )
-@click.option(
-    "--runs",
-    default=3,
-    type=click.IntRange(1),
-    metavar="N",
-    help="How often each measurement is repeated.",
-)
-@click.option(
-    "--weights",
-    type=options.PATH,
-    metavar="FILE",
-    help="Use the weights in FILE, for a single network.",
-)
-@click.option(
-    "--random-weights", is_flag=True, help="Use random weights. Speed is the same, no download."
-)
+@options.number("--runs", default=3, help="How often each measurement is repeated.")
+@options.path("--weights", help="Use the weights in FILE, for a single network.")
+@options.flag("--random-weights", help="Use random weights. Speed is the same, no download.")
 @options.output_format("text", "json")
-@click.option(
-    "-o",
-    "--output",
-    type=options.PATH,
-    metavar="FILE",
-    help="Also plot pictures per second by batch size and threads: .svg or .png.",
+@options.path(
+    "-o", "--output", help="Also plot pictures per second by batch size and threads: .svg or .png."
 )
-def bench(seconds: float, runs: int, format: str, output: Path | None, **chosen: Any) -> int:
+@options.force
+def bench(
+    seconds: float, runs: int, format: str, output: Path | None, force: bool, **chosen: Any
+) -> int:
     """Measure how fast networks run on this machine's CPU.
 
     Latency is the time for one picture at a time. Throughput is pictures per second, with as
@@ -111,7 +94,7 @@ def bench(seconds: float, runs: int, format: str, output: Path | None, **chosen:
     from topfive.evaluation import bench_plots
 
     if output is not None:
-        bench_plots.check(output)
+        bench_plots.check(output, force)
     turns: list[Turn] = []
     complete = False
     try:
@@ -127,7 +110,7 @@ def bench(seconds: float, runs: int, format: str, output: Path | None, **chosen:
             else:
                 print_tables(measurements, settings)
             if output is not None:
-                bench_plots.write(output, measurements)
+                bench_plots.write(output, measurements, force)
     return 0
 
 
@@ -140,11 +123,9 @@ def progress() -> Iterator[Callable[[int, int, Configuration | None], None]]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        said: list[int] = []
 
         def say(done: int, total: int, _: Configuration | None) -> None:
-            if done == 1 and not said:
-                said.append(total)
+            if done == 1:
                 terminal.tell(f"{total} turns")
 
         yield say

@@ -22,27 +22,23 @@ if TYPE_CHECKING:
 @click.argument("folder", metavar="DIR")
 @options.model
 @options.truth
-@click.option(
+@options.choice(
     "--method",
-    default=METHODS[0],
-    type=click.Choice(METHODS),
+    values=METHODS,
     help="How --coverage chooses its sets. raps makes smaller ones where many classes are "
     "possible.",
 )
-@click.option(
+@options.choice(
     "--reject-score",
-    default=REJECT_SCORES[0],
-    type=click.Choice(REJECT_SCORES),
+    values=REJECT_SCORES,
     help="The score by which --reject finds pictures unlike those in DIR.",
 )
-@click.option(
+@options.share(
     "--reject-rate",
     default=REJECT_RATE,
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    metavar="SHARE",
     help="The share of pictures like those in DIR that --reject may reject.",
 )
-@click.option("--dry-run", is_flag=True, help="Measure, but do not store the result.")
+@options.flag("--dry-run", help="Measure, but do not store the result.")
 @options.output_format("text", "json")
 @options.quiet
 @options.network

@@ -29,15 +29,16 @@ if TYPE_CHECKING:
 )
 @options.answers
 @options.output_format(*outputs.FORMATS)
-@click.option(
+@options.path(
     "--save",
-    type=options.PATH,
     metavar="OUT",
     help="Save the picture with the best class drawn on it: a file, or a folder for several.",
 )
-@click.option("--show", is_flag=True, help="Show the picture with the best class in a window.")
+@options.force
+@options.flag("--show", help="Show the picture with the best class in a window.")
 @options.recursive
 @options.network
+@options.timeout
 def classify(
     pictures: tuple[str, ...], images: tuple[str, ...], recursive: bool, **chosen: Any
 ) -> int:
@@ -62,13 +63,14 @@ def classify(
     first = list(islice(found, 2))
     several = len(first) > 1
     format, save, show, top = (chosen.pop(name) for name in ("format", "save", "show", "top"))
+    force = chosen.pop("force")
     if save is not None:
-        annotate.check_target(save, several)
-    answers = Answers(Classifier(**chosen, wait=False), save, show)
+        annotate.check_target(save, several, force)
+    answers = Answers(Classifier(**chosen, wait=False), save, show, force)
     asked = {name: chosen[name] for name in ("hierarchy", "ancestors", "coverage", "reject")}
     results = answers.to(chain(first, found), top)
-    wanted = outputs.Wanted(top, **asked)
-    for piece in outputs.FORMATS[format](results, wanted, several=several):
+    layout = outputs.Wanted(top, **asked).layout()
+    for piece in outputs.FORMATS[format](results, layout, several):
         terminal.write(piece)
     if format == "text" and chosen["network"] is None and answers.answered:
         title = answers.classifier.network.title
@@ -80,10 +82,8 @@ class Answers:
     """The results in their order; what goes with one happens around it: a failure is said
     on standard error, a picture is drawn on after its text is out."""
 
-    def __init__(self, classifier: Classifier, save: Path | None, show: bool) -> None:
-        self.classifier = classifier
-        self.save = save
-        self.show = show
+    def __init__(self, classifier: Classifier, save: Path | None, show: bool, force: bool) -> None:
+        self.classifier, self.save, self.show, self.force = classifier, save, show, force
         self.taken: set[Path] = set()
         self.failed = self.answered = False
 
@@ -91,7 +91,8 @@ class Answers:
         """Yield a result for each source."""
         draws = self.save is not None or self.show
         # Drawing needs the content a second time, which a pipe or a server may not give.
-        for source in (source.hold() if draws else source for source in found):
+        timeout = self.classifier.timeout
+        for source in (source.hold(timeout) if draws else source for source in found):
             result = self.classifier.answer(source, top)
             if isinstance(result, Failure):
                 self._fail(source.name, result.message)
@@ -108,7 +109,7 @@ class Answers:
         drawn = annotate.draw(self.classifier.decode(source), result)
         if self.save is not None:
             try:
-                annotate.save(drawn, source.name, self.save, self.taken)
+                annotate.save(drawn, source.name, self.save, self.taken, self.force)
             except PictureError as error:
                 self._fail(source.name, str(error))
         if self.show:

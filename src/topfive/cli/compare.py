@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -13,7 +11,7 @@ import click
 from topfive.cli import options, terminal
 from topfive.errors import EngineError, PictureError, UsageError
 from topfive.sources import arguments
-from topfive.system.text import printable
+from topfive.system.text import plain, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,20 +24,28 @@ NARROWEST = 24  # columns of a terminal, for a network's answers
 
 @click.command()
 @click.argument("pictures", nargs=-1, required=True)
-@options.models("A network to compare. May be repeated.", "all whose weights are here")
+@options.models(
+    show_default="all whose weights are here", help="A network to compare. May be repeated."
+)
 @options.top
 @options.output_format("text", "json")
-@click.option(
+@options.path(
     "--save",
-    type=options.PATH,
     metavar="OUT",
     help="Save the comparison as a picture: a .png, .jpg or .webp file, or in a folder.",
 )
-@click.option("--show", is_flag=True, help="Show the comparison in a window.")
+@options.force
+@options.flag("--show", help="Show the comparison in a window.")
 @options.recursive
 @options.network
+@options.timeout
 def compare(
-    pictures: tuple[str, ...], format: str, save: Path | None, show: bool, **chosen: Any
+    pictures: tuple[str, ...],
+    format: str,
+    save: Path | None,
+    force: bool,
+    show: bool,
+    **chosen: Any,
 ) -> int:
     """Show the answers of several networks side by side.
 
@@ -54,13 +60,20 @@ def compare(
       topfive compare photo.jpg
       topfive compare photos/ -m resnet50 -m vgg16 --save comparison.png
     """
+    from rich.text import Text
+
     from topfive.evaluation import compare as comparisons
 
     found = list(arguments.read(pictures, chosen.pop("recursive")))
     if save is not None:
-        check_target(save, [source.name for source in found])
-    with progress() as say:
-        compared = comparisons.compare(found, progress=say, **chosen)
+        check_target(save, [source.name for source in found], force)
+
+    def tell(doing: str) -> None:
+        status.update(Text(plain(doing)))
+
+    # What is going on, on a terminal.
+    with terminal.console(stderr=True).status("") as status:
+        compared = comparisons.compare(found, progress=tell, **chosen)
     for failure in compared.failures:
         terminal.tell(f"{failure.source}: {failure.message}")
     if format == "json":
@@ -69,24 +82,24 @@ def compare(
         print_text(compared)
     failed = bool(compared.failures)
     if compared.pictures and (save is not None or show):
-        failed |= not draw(compared, save, show)
+        failed |= not draw(compared, save, show, force)
     return 1 if failed else 0
 
 
-def check_target(save: Path, names: list[str]) -> None:
+def check_target(save: Path, names: list[str], force: bool) -> None:
     """Raise a `UsageError` where the picture could not be saved, or would replace one of those
     that are compared."""
     from topfive.evaluation.compare_picture import MAX_PICTURES
     from topfive.pictures import annotate
 
-    annotate.check_target(save, several=False)
     if len(names) > MAX_PICTURES:
         raise UsageError(f"--save draws at most {MAX_PICTURES} pictures; {len(names)} are named")
     if save.is_file() and any(Path(name).exists() and save.samefile(name) for name in names):
         raise UsageError(f"--save {save}: this is one of the pictures; save it elsewhere")
+    annotate.check_target(save, several=False, force=force)
 
 
-def draw(compared: SideBySide, save: Path | None, show: bool) -> bool:
+def draw(compared: SideBySide, save: Path | None, show: bool, force: bool) -> bool:
     """Save and show a comparison; return whether it could be saved."""
     from topfive.evaluation import compare_picture
     from topfive.pictures import annotate, window
@@ -94,7 +107,7 @@ def draw(compared: SideBySide, save: Path | None, show: bool) -> bool:
     drawn, saved = compare_picture.draw(compared), True
     if save is not None:
         try:
-            annotate.save(drawn, "comparison", save, set())
+            annotate.save(drawn, "comparison", save, set(), force)
         except PictureError as error:
             terminal.tell(str(error))
             saved = False
@@ -104,19 +117,6 @@ def draw(compared: SideBySide, save: Path | None, show: bool) -> bool:
         except EngineError as error:
             terminal.tell(str(error))
     return saved
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[str], None]]:
-    """Show on a terminal's standard error what is going on."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda _: None
-        return
-    with console.status("") as status:
-        yield lambda text: status.update(text)
 
 
 def print_text(compared: SideBySide) -> None:
@@ -133,6 +133,7 @@ def print_text(compared: SideBySide) -> None:
 
 def _answers(console: Console, names: list[str], picture: Compared) -> Table:
     """Return a network's answers beside another's, as many as fit."""
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
@@ -151,11 +152,8 @@ def _answers(console: Console, names: list[str], picture: Compared) -> Table:
             # Broken between its words, which have no spaces between them.
             pieces = wrap(best.label.replace("_", "_ "), width - len("100.0% "))
             label = "\n".join(pieces).replace("_ ", "_")
-            block.add_row(f"{best.probability:.1%}", Text(label, agrees))
-        head = Table.grid()
-        head.add_row(Text(name, "dim"))
-        head.add_row(block)
-        blocks.append(head)
+            block.add_row(f"{best.probability:.1%}", Text(plain(label), agrees))
+        blocks.append(Group(Text(plain(name), "dim"), block))
     for start in range(0, len(blocks), columns):
         if start:
             grid.add_row()

@@ -31,7 +31,7 @@ def doctor(format: str) -> int:
     for finding in examine():
         findings.append(finding)
         if format == "text":
-            click.echo(f"{SIGNS[finding.works]:<7}{finding.subject:<{COLUMN}}{finding.text}")
+            terminal.say(f"{SIGNS[finding.works]:<7}{finding.subject:<{COLUMN}}{finding.text}")
     if format == "json":
         terminal.write_json([asdict(finding) for finding in findings])
     return 3 if any(finding.works is False for finding in findings) else 0

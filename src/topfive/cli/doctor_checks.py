@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +19,7 @@ from topfive.networks.cards import PackagedFile
 from topfive.networks.find import find_network
 from topfive.networks.published import DEFAULT_NETWORK, NETWORKS
 from topfive.system import extras
-from topfive.system.processes import run_module
+from topfive.system.processes import last_line, run_module
 from topfive.version import __version__
 
 DEFAULT_DEVICE = f"openvino {blobs.DEFAULT_DEVICE}"
@@ -76,8 +77,7 @@ def _findings() -> Iterator[Finding]:
     yield from _weights_in_packages()
     yield from _folders()
     yield _screen()
-    for device in _devices():
-        yield _self_test("openvino", device)
+    yield from _devices()
     for backend in ENGINES:
         if backend != "openvino" and _version(backend):
             yield _self_test(backend)
@@ -113,12 +113,9 @@ def _weights_in_packages() -> Iterator[Finding]:
 
 
 def _version(name: str) -> str | None:
-    # TensorFlow goes by several names.
-    for distribution in (name, f"{name}-cpu"):
-        try:
+    for distribution in (name, f"{name}-cpu"):  # TensorFlow goes by both
+        with suppress(metadata.PackageNotFoundError):
             return metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            continue
     return None
 
 
@@ -132,6 +129,8 @@ def _folders() -> Iterator[Finding]:
     compiled, known = (list(blobs.folder().glob(f"*.{end}")) for end in ("blob", "features"))
     size = sum(file.stat().st_size for file in (*compiled, *known)) / 1e6
     features = f", features of {len(known)}" if known else ""
+    if refused := len(list(blobs.folder().glob(f"*{blobs.REFUSED}"))):
+        features += f", {refused} refused, whose `{blobs.REFUSED}` files say why"
     yield _folder("cache", blobs.folder(), f"{len(compiled)} compiled{features}, {size:,.0f} MB")
     measured = list(records.folder().glob("*.json"))
     yield _folder("data", records.folder(), f"{len(measured)} networks measured")
@@ -155,20 +154,28 @@ def _screen() -> Finding:
     return Finding("screen", True, "--show opens a window")
 
 
-def _devices() -> list[str]:
-    import openvino
+def _devices() -> Iterator[Finding]:
+    """Run the self-test on OpenVINO's devices; that it is missing is told with the packages."""
+    try:
+        import openvino
 
-    return list(openvino.Core().available_devices)
+        devices = openvino.Core().available_devices
+    except (ImportError, RuntimeError) as error:
+        if _version("openvino"):
+            yield Finding("openvino devices", False, last_line(str(error)) or "cannot be imported")
+        return
+    for device in devices:
+        yield _self_test("openvino", device)
 
 
 def _self_test(backend: str, device: str | None = None) -> Finding:
     """Run the self-test in a process of its own: a broken framework may take it down."""
     subject = f"{backend} {device}" if device else backend
     done = run_module("topfive.engines.self_test", *filter(None, (backend, device)))
-    last = (done.stdout.strip() or done.stderr.strip()).splitlines()[-1:]
+    last = last_line(done.stdout) or last_line(done.stderr)
     if done.returncode != 0:
-        return Finding(subject, False, last[0] if last else f"ended with {done.returncode}")
-    difference = float(last[0])
+        return Finding(subject, False, last or f"ended with {done.returncode}")
+    difference = float(last)
     works = difference <= self_test.TOLERANCE
     verdict = "answers as stored" if works else f"more than {self_test.TOLERANCE:g} off"
     return Finding(subject, works, f"{verdict} (largest difference {difference:.1g})")

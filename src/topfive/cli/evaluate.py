@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from topfive.cli import options, terminal
+from topfive.system.files import check_free
 from topfive.system.processes import return_memory
 
 if TYPE_CHECKING:
@@ -21,30 +22,21 @@ SHOWN = 5  # names of files
 @click.command()
 @click.argument("folder", metavar="DIR")
 @options.models(
-    "A network to measure. --model, --precision and --recipe may be repeated; all combinations "
-    "are measured."
+    help="A network to measure. --model, --precision and --recipe may be repeated; all "
+    "combinations are measured."
 )
 @options.truth
-@click.option("--restrict", is_flag=True, help="Only allow the classes in DIR as answers.")
+@options.flag("--restrict", help="Only allow the classes in DIR as answers.")
 @options.output_format("text", "json", "markdown")
-@click.option("--per-class", is_flag=True, help="Show all classes, not only the weakest.")
-@click.option(
-    "--report", type=options.PATH, metavar="FILE", help="Also write a report: .html, .md or .json."
-)
-@click.option(
+@options.flag("--per-class", help="Show all classes, not only the weakest.")
+@options.path("--report", help="Also write a report: .html, .md or .json.")
+@options.number(
     "--review",
-    type=click.IntRange(1),
-    metavar="N",
     help="Also save the N pictures most worth a look: those on which the networks disagree, or "
     "the most confident errors of a single one.",
 )
-@click.option(
-    "--review-to",
-    default="review.jpg",
-    type=options.PATH,
-    metavar="FILE",
-    help="The file that --review writes.",
-)
+@options.path("--review-to", default="review.jpg", help="The file that --review writes.")
+@options.force
 @options.quiet
 @options.recipes
 @options.precisions
@@ -64,26 +56,27 @@ def evaluate(folder: str, format: str, per_class: bool, quiet: bool, **chosen: A
     from topfive.evaluation import evaluate as evaluating
 
     report, review, review_to = (chosen.pop(one) for one in ("report", "review", "review_to"))
+    force = chosen.pop("force")
     if review is not None:
-        check_review(review_to, folder)
+        check_review(review_to, folder, force)
     if report is not None:
         from topfive.evaluation import report as reports
 
-        reports.check(report)
+        reports.check(report, force)
     return_memory()
     with listener(quiet) as shown:
         comparison = evaluating.evaluate(folder, listener=shown, **chosen)
     try:
         if report is not None:
-            reports.write(comparison, report, max_pixels=chosen["max_pixels"])
+            reports.write(comparison, report, max_pixels=chosen["max_pixels"], force=force)
         if review is not None:
-            write_review(comparison, review, review_to, chosen["max_pixels"])
+            write_review(comparison, review, review_to, chosen["max_pixels"], force)
     finally:  # what took hours to measure is said in any case
         say(comparison, format, per_class)
     return 1 if any(one.failures for one in comparison.evaluations) else 0
 
 
-def check_review(file: Path, folder: str) -> None:
+def check_review(file: Path, folder: str, force: bool) -> None:
     """Refuse a file that a contact sheet cannot be written to, before any work is done."""
     from topfive.pictures.annotate import SUFFIXES
 
@@ -93,16 +86,19 @@ def check_review(file: Path, folder: str) -> None:
         raise click.UsageError(f"{file}: expected a file in a folder that is there")
     if Path(folder).resolve() in file.resolve().parents:
         raise click.UsageError(f"{file} would lie among the pictures; name another --review-to")
+    check_free(file, force)
 
 
-def write_review(comparison: Comparison, number: int, file: Path, max_pixels: int) -> None:
+def write_review(
+    comparison: Comparison, number: int, file: Path, max_pixels: int, force: bool
+) -> None:
     """Draw the pictures that a person should look at, or say that there are none."""
     from topfive.evaluation import review
     from topfive.pictures import annotate
 
     first, *others = comparison.evaluations
     if comparison.disagreements if others else first.find_worst(1):
-        annotate.save(review.review(comparison, number, max_pixels), "", file, set())
+        annotate.save(review.review(comparison, number, max_pixels), "", file, set(), force)
     else:
         terminal.tell(f"nothing to review, {file} is not drawn")
 

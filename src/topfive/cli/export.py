@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from topfive.cli import options
+from topfive.cli import options, terminal
 from topfive.conversion.formats import FORMATS
 from topfive.networks.find import find_network
 from topfive.system.text import printable
@@ -18,19 +18,18 @@ from topfive.system.text import printable
 @click.option(
     "--to", "format", required=True, type=click.Choice(tuple(FORMATS)), help="The file format."
 )
-@click.option(
+@options.path(
     "-o",
     "--output",
     "out",
     metavar="OUT",
     required=True,
-    type=options.PATH,
     help="The file to write: its name ends in .onnx, .xml (with a .bin beside it), .tflite or "
     ".keras. For saved_model, a folder.",
 )
-@click.option("--force", is_flag=True, help="Replace an existing export.")
+@options.flag("--force", help="Replace an existing export.")
 @options.some_of_network("recipe", "fit", "filter", "window", "weights", "offline")
-def export(network: str, format: str, out: Path, weights: Path | None, **chosen: Any) -> None:
+def export(network: str, format: str, out: Path, **chosen: Any) -> None:
     """Export a network for use in other programs.
 
     NAME is a name from `topfive networks`, or the folder of your own network.
@@ -51,9 +50,9 @@ def export(network: str, format: str, out: Path, weights: Path | None, **chosen:
 
     card = find_network(network)
     recipe = options.take_recipe(card, chosen)
-    done = exports.export(card, format, out, recipe=recipe, weights=weights, **chosen)
+    done = exports.export(card, format, out, recipe=recipe, **chosen)
     names = " and ".join(printable(str(file)) for file in done.files)
-    click.echo(
+    terminal.say(
         f"{names}: {done.size / 1e6:,.1f} MB, agrees with topfive to {done.difference:.1g} in "
         f"{done.runtime}"
     )

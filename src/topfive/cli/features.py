@@ -14,7 +14,8 @@ from topfive.cli import options, terminal
 from topfive.results import Failure
 from topfive.sources import arguments
 from topfive.system.processes import return_memory
-from topfive.system.progress import Pictures, describe, show_pictures
+from topfive.system.progress import Pictures, describe
+from topfive.system.text import printable
 
 if TYPE_CHECKING:
     from topfive.classification.feature_cache import Features
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 @click.command()
 @options.sources("The file to write: .parquet, or .npy with a .csv beside it.")
 @options.model
-@click.option("--force", is_flag=True, help="Replace an existing FILE.")
-@click.option("-q", "--quiet", is_flag=True, help="Show no progress and no summary.")
+@options.force
+@options.flag("-q", "--quiet", help="Show no progress and no summary.")
 @options.all_of_network_but("backend")
+@options.timeout
 def features(
     pictures: tuple[str, ...], output: Path, null: bool, force: bool, quiet: bool, **chosen: Any
 ) -> int:
@@ -58,17 +60,14 @@ def features(
         found = arguments.read_names(sys.stdin.buffer)
     else:
         found = arguments.read(pictures, recursive=True, unpack=True)
-    total = (lambda: None) if null or quiet else terminal.count(pictures)
     failures: Counter[str] = Counter()
     classifier = Classifier(**chosen, throughput=True)
-    with open_features(classifier) as known, show_pictures(total, quiet) as shown:
-        shown.begin(0)
-        try:
-            told = watched(known.responses(found), shown, failures)
-            feature_files.write(output, classifier, told, force=force)
-        except KeyboardInterrupt:
-            terminal.tell_interrupted(shown.done)
-            raise
+    with (
+        open_features(classifier) as known,
+        terminal.count_done(None if null else pictures, quiet) as shown,
+    ):
+        told = watched(known.responses(found), shown, failures)
+        feature_files.write(output, classifier, told, force=force)
     if not quiet:
         show(known, shown, failures, classifier.network.title)
     return 1 if failures else 0
@@ -90,7 +89,8 @@ def show(known: Features, shown: Pictures, failures: Counter[str], network: str)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in failures.most_common())
     rate = describe(shown.shown, shown.done, 0, None, 0)
     print(
-        f"{shown.done:,} pictures: {known.computed:,} computed by {network}, {known.known:,} known "
+        f"{shown.done:,} pictures: {known.computed:,} computed by {printable(network)}, "
+        f"{known.known:,} known "
         f"from before, {shown.failed:,} failed{f' ({kinds})' if kinds else ''}; {rate} in "
         f"{shown.shown:,.1f} s",
         file=sys.stderr,

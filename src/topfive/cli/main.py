@@ -14,8 +14,17 @@ import click
 
 from topfive.errors import TopfiveError
 from topfive.system.processes import skip_openvino_converter
+from topfive.system.text import plain
 from topfive.version import __version__
 
+MISSING = 3  # see `errors`
+NO_MEMORY = (
+    "failed to map segment",
+    "allocate memory",
+    "start new thread",
+    "bad_alloc",
+    "can't alloc",
+)
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 # The commands by what people want, each group in the order of use: the module and function in
@@ -46,6 +55,14 @@ COMMANDS = {
         "doctor": "Check what is installed and whether it works.",
     },
 }
+
+
+class Messages(logging.Formatter):
+    """What the library says, without what a terminal would obey."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a message in printable lines."""
+        return plain(super().format(record))
 
 
 class Commands(click.Group):
@@ -90,7 +107,7 @@ def cli() -> None:
       topfive classify --help
     """
     messages = logging.StreamHandler()
-    messages.setFormatter(logging.Formatter("topfive: %(message)s"))
+    messages.setFormatter(Messages("topfive: %(message)s"))
     log = logging.getLogger("topfive")
     log.handlers = [messages]
     log.setLevel(logging.INFO)
@@ -107,6 +124,7 @@ def cli() -> None:
 def run() -> NoReturn:
     """Run the command and end the process at once: taking a compiled network of 553 MB apart
     takes as long as asking it."""
+    replace_closed_streams()
     status = main()
     try:
         sys.stdout.flush()
@@ -115,17 +133,50 @@ def run() -> NoReturn:
         os._exit(status)
 
 
+def lacks_memory(error: BaseException) -> bool:
+    """Whether that is for lack of memory, by what it or the loader of libraries says."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in said for words in NO_MEMORY)
+
+
+def replace_closed_streams() -> None:
+    """Let no other file take the number of a standard stream that is closed, where it would be
+    read, or written to. Messages go nowhere then; to write the output is an error."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free.
+            os.open(os.devnull, os.O_WRONLY if number == 2 else os.O_RDONLY)
+            os.set_inheritable(number, True)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; see `errors` for what it says."""
     try:
         status = cli.main(arguments, prog_name="topfive", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        print(plain(said.getvalue()), end="", file=sys.stderr)
         return error.exit_code
     except TopfiveError as error:
-        print(f"topfive: {error}", file=sys.stderr)
+        print(f"topfive: {plain(str(error))}", file=sys.stderr)
         return error.exit_status
+    except OSError as error:
+        what = error.filename or "the output cannot be written"
+        print(f"topfive: {plain(str(what))}: {error.strerror or error}", file=sys.stderr)
+        return 1
     except (KeyboardInterrupt, click.Abort):
         print("topfive: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except (MemoryError, ImportError, RuntimeError) as error:
+        if not lacks_memory(error):
+            raise
+        print("topfive: there is not enough memory for this", file=sys.stderr)
+        return MISSING
     return status or 0

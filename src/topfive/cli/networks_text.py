@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from topfive.system.text import printable
+from topfive.system.text import shorten
 
 if TYPE_CHECKING:
     from topfive.networks.cards import Network
@@ -29,7 +29,7 @@ def describe(network: Network, made: object, here: str) -> Iterator[str]:
         classes += f", after those of {taught.backbone}"
     yield network.name
     yield from (
-        f"  {name:9} {_line(value)}"
+        f"  {name:9} {shorten(value, LONGEST)}"
         for name, value in (
             ("folder", taught.folder),
             ("classes", classes),
@@ -49,14 +49,14 @@ def describe(network: Network, made: object, here: str) -> Iterator[str]:
 
 def _facts(values: Mapping[str, object], indent: int) -> Iterator[str]:
     for key, value in values.items():
-        start = f"{' ' * indent}{_line(key.replace('_', ' '))}"
+        start = f"{' ' * indent}{shorten(key.replace('_', ' '), LONGEST)}"
         if isinstance(value, Mapping):
             yield start
             yield from _facts(value, indent + 2)
         elif isinstance(value, list) and any(isinstance(one, list | Mapping) for one in value):
             yield f"{start}: {len(value):,} entries"
         elif value is not None:
-            yield f"{start}: {_line(_told(value))}"
+            yield f"{start}: {shorten(_told(value), LONGEST)}"
 
 
 def _told(value: object) -> str:
@@ -65,8 +65,3 @@ def _told(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _line(text: str) -> str:
-    shown = printable(text)
-    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"

@@ -22,19 +22,13 @@ MISSED = " !"
 @click.argument("folder", metavar="DIR")
 @options.model
 @options.truth
-@click.option(
+@options.number(
     "--pictures",
     default=PICTURES,
-    type=click.IntRange(1),
-    metavar="N",
     help="Use at most N pictures: a third, but at most 300, to quantize, the others to measure.",
 )
-@click.option(
-    "--all-layers",
-    is_flag=True,
-    help="Quantize all layers. This is faster, but less accurate.",
-)
-@click.option("--force", is_flag=True, help="Keep the network, however inaccurate it is.")
+@options.flag("--all-layers", help="Quantize all layers. This is faster, but less accurate.")
+@options.flag("--force", help="Keep the network, however inaccurate it is.")
 @options.output_format("text", "json")
 @options.quiet
 @click.option(
@@ -63,11 +57,9 @@ def quantize(folder: str, network: str | None, format: str, quiet: bool, **chose
 
     return_memory()
     card = find_network(network)
-    recipe, weights = options.take_recipe(card, chosen), chosen.pop("weights")
+    recipe = options.take_recipe(card, chosen)
     with terminal.Terminal(quiet) as listener:
-        lowered = quantisation.quantize(
-            folder, card, recipe=recipe, weights=weights, listener=listener, **chosen
-        )
+        lowered = quantisation.quantize(folder, card, recipe=recipe, listener=listener, **chosen)
     if format == "json":
         terminal.write_json(lowered.to_dict())
     else:

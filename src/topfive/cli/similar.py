@@ -17,13 +17,12 @@ from topfive.errors import PictureError
 from topfive.results import Failure
 from topfive.sources import arguments
 from topfive.system.processes import return_memory
-from topfive.system.progress import show_pictures
 
 if TYPE_CHECKING:
     from topfive.classification.feature_cache import Features
     from topfive.classification.feature_formats import Block
     from topfive.classification.pipeline import Response
-    from topfive.classification.similarity import Matches, Query, Result
+    from topfive.classification.similarity import Matches, Result
     from topfive.sources.source import Source
 
 RECORDED = ("network", "recipe", "fit", "filter", "window", "precision")
@@ -40,25 +39,19 @@ TOGETHER = 32  # pictures that are asked about in one pass over the others
     help="Where to search: a .parquet or .npy file from `topfive features`; or a folder, an "
     "archive or a bucket of pictures, whose features are computed once.",
 )
-@click.option(
-    "-k",
-    "--count",
-    default=12,
-    type=click.IntRange(1),
-    metavar="N",
-    help="Show the N most similar pictures.",
-)
+@options.number("-k", "--count", default=12, help="Show the N most similar pictures.")
 @options.output_format(*outputs.FORMATS)
-@click.option(
+@options.path(
     "--save",
-    type=options.PATH,
     metavar="OUT",
     help="Save the pictures that were found as one: a .jpg, .png or .webp file, or a folder for "
     "several.",
 )
+@options.force
 @options.quiet
 @options.model
 @options.all_of_network_but("backend")
+@options.timeout
 @click.pass_context
 def similar(context: click.Context, /, pictures: tuple[str, ...], place: str, **chosen: Any) -> int:
     """Find the pictures that look most like others.
@@ -80,8 +73,9 @@ def similar(context: click.Context, /, pictures: tuple[str, ...], place: str, **
     first = list(islice(found, 2))
     several = len(first) > 1
     format, save, count, quiet = (chosen.pop(name) for name in ("format", "save", "count", "quiet"))
+    force = chosen.pop("force")
     if save is not None:
-        annotate.check_target(save, several)
+        annotate.check_target(save, several, force)
     return_memory()
     made = feature_files.is_name(place)
     if made:
@@ -94,9 +88,9 @@ def similar(context: click.Context, /, pictures: tuple[str, ...], place: str, **
     else:
         classifier = Classifier(**chosen, throughput=True)
     with open_features(classifier) as known, terminal.Terminal(quiet) as listener:
-        asked = Asked(known, place, made, count, save, listener)
+        asked = Asked(known, place, made, count, save, force, listener)
         results = asked.results(chain(first, found))
-        for piece in similarity.FORMATS[format](results, several=several):
+        for piece in outputs.FORMATS[format](results, similarity.LAYOUT, several):
             terminal.write(piece)
     return 1 if listener.failed else 0
 
@@ -111,15 +105,18 @@ class Asked:
     made: bool
     count: int
     save: Path | None
+    force: bool
     listener: terminal.Terminal
     taken: set[Path] = field(default_factory=set)
 
     def results(self, found: Iterable[Source]) -> Iterator[Result]:
         """Yield the result for each source, in their order."""
-        from topfive.classification.similarity import Query
+        from topfive.classification.similarity import Query, nearest
 
         # Drawing needs the content a second time, which a pipe or a server may not give.
-        held = (source.hold() if self.save else source for source in found)
+        held = (
+            source.hold(self.known.classifier.timeout) if self.save else source for source in found
+        )
         responses = self.known.responses(held)
         while some := list(islice(responses, TOGETHER)):
             queries = [
@@ -127,7 +124,8 @@ class Asked:
                 for source, response in some
                 if not isinstance(response.values, Failure)
             ]
-            matches = iter(self.matches(queries) if queries else ())
+            size = len(queries[0].features) if queries else 0
+            matches = iter(nearest(queries, self.blocks(size), self.count))
             for source, response in some:
                 if isinstance(response.values, Failure):
                     self.listener.fail(source.name, response.values.message)
@@ -138,12 +136,6 @@ class Asked:
                     if self.save is not None:
                         self.draw(source, one, self.save)
 
-    def matches(self, queries: list[Query]) -> list[Matches]:
-        """Return what is most like each."""
-        from topfive.classification.similarity import nearest
-
-        return nearest(queries, self.blocks(len(queries[0].features)), self.count)
-
     def blocks(self, size: int) -> Iterator[Block]:
         """Yield all that may be like a picture with `size` features."""
         from topfive.classification import feature_files
@@ -151,18 +143,20 @@ class Asked:
         if self.made:
             yield from feature_files.read(Path(self.place))
             return
-        with show_pictures(lambda: None, self.listener.quiet) as shown:
+        self.listener.begin(None)
+        pictures = arguments.read([self.place], recursive=True, unpack=True)
+        responses = self.watched(self.known.responses(pictures))
+        yield from feature_files.blocks(self.known.classifier, responses, size)
+        self.listener.end()
 
-            def responses() -> Iterator[tuple[Source, Response]]:
-                found = arguments.read([self.place], recursive=True, unpack=True)
-                for source, response in self.known.responses(found):
-                    if isinstance(response.values, Failure):
-                        self.listener.fail(source.name, response.values.message)
-                    shown.step(isinstance(response.values, Failure))
-                    yield source, response
-
-            shown.begin(0)
-            yield from feature_files.blocks(self.known.classifier, responses(), size)
+    def watched(
+        self, responses: Iterable[tuple[Source, Response]]
+    ) -> Iterator[tuple[Source, Response]]:
+        """Yield responses, and let the listener hear of them."""
+        for source, response in responses:
+            failed = response.values if isinstance(response.values, Failure) else None
+            self.listener.add(source.name, failed)
+            yield source, response
 
     def draw(self, source: Source, found: Matches, target: Path) -> None:
         """Save a contact sheet of what was found."""
@@ -172,6 +166,6 @@ class Asked:
         classifier = self.known.classifier
         try:
             sheet = similarity.sheet(classifier.decode(source), found, classifier.max_pixels)
-            annotate.save(sheet, source.name, target, self.taken)
+            annotate.save(sheet, source.name, target, self.taken, self.force)
         except PictureError as error:
             self.listener.fail(source.name, str(error))

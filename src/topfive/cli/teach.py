@@ -14,7 +14,7 @@ from topfive.system.processes import return_memory
 from topfive.teaching.options import COST, SPLIT
 
 if TYPE_CHECKING:
-    from topfive.teaching.correction_results import Corrected, History
+    from topfive.teaching.correct import Corrected, History
 
 CORRECTIONS = ("add", "forget", "undo", "history")
 # What --add takes, too: how the network is run, not what it is.
@@ -23,39 +23,33 @@ RUNNING = {"device", "threads", "max_pixels", "offline"}
 
 @click.command()
 @click.argument("folder", metavar="DIR")
-@click.option(
+@options.path(
     "-o",
     "--output",
     "out",
-    type=options.PATH,
     metavar="FOLDER",
     help="The folder for the new network. Its name becomes the network's name.",
 )
 @options.model
-@click.option(
+@options.path(
     "--validation",
-    type=options.PATH,
     metavar="DIR2",
     help="Measure accuracy on the pictures in DIR2, a folder like DIR.",
 )
-@click.option(
+@options.share(
     "--split",
     default=SPLIT,
     type=click.FloatRange(0, 1, max_open=True),
-    metavar="SHARE",
     help="Measure accuracy on this share of each class, held out. 0: by cross-validation.",
 )
-@click.option(
+@options.number(
     "--seed",
     default=0,
     type=click.IntRange(0),
-    metavar="N",
     help="The random seed by which pictures are held out.",
 )
-@click.option("--force", is_flag=True, help="Replace an existing network in FOLDER.")
-@click.option(
-    "--extend", is_flag=True, help="Keep the classes of the network, and add those in DIR."
-)
+@options.flag("--force", help="Replace an existing network in FOLDER.")
+@options.flag("--extend", help="Keep the classes of the network, and add those in DIR.")
 @click.option(
     "--old",
     metavar="DIR3",
@@ -81,8 +75,8 @@ RUNNING = {"device", "threads", "max_pixels", "offline"}
     metavar="PICTURE",
     help="Correct the network in DIR: remove PICTURE from what it was taught.",
 )
-@click.option("--undo", is_flag=True, help="Undo the last correction of the network in DIR.")
-@click.option("--history", is_flag=True, help="Show the corrections of the network in DIR.")
+@options.flag("--undo", help="Undo the last correction of the network in DIR.")
+@options.flag("--history", help="Show the corrections of the network in DIR.")
 @options.output_format("text", "json")
 @options.quiet
 @options.all_of_network_but("backend", "precision")

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from topfive.cli import terminal
 from topfive.evaluation.metrics import share_text
 from topfive.system.text import WIDTH, listing, printable, wrap
-from topfive.teaching.correction_results import Changed, Corrected, History
+from topfive.teaching.correct import Changed, Corrected, History
 from topfive.teaching.extend import Extended
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from topfive.teaching.accuracies import Accuracy
-    from topfive.teaching.teach import Teaching
+    from topfive.teaching.teach import Accuracy, Teaching
 
 SHOWN = 10  # classes, the least accurate ones where there are more
 CONFUSED = 5  # pairs of classes

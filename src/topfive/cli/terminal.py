@@ -4,35 +4,42 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from threading import Thread
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from topfive.errors import OutputError, TopfiveError
 from topfive.results import Failure, Listener
 from topfive.sources import arguments
 from topfive.system.progress import Pictures, show_pictures
-from topfive.system.text import printable
+from topfive.system.text import plain, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 
 def write(text: str) -> None:
     """Write to standard output, at once: what was computed shall not be lost in a buffer.
+    A terminal is not told what it would obey, as names may hold.
 
     Raises:
         OutputError: it cannot be written.
     """
     try:
-        sys.stdout.write(text)
+        sys.stdout.write(plain(text) if sys.stdout.isatty() else text)
         sys.stdout.flush()
     except BrokenPipeError:
         raise  # click ends quietly when the reader is gone
     except OSError as error:
         raise OutputError(f"cannot write the output: {error.strerror}") from error
+
+
+def say(text: str) -> None:
+    """Write a line to standard output."""
+    write(f"{text}\n")
 
 
 def write_json(value: object) -> None:
@@ -49,7 +56,13 @@ def console(*, stderr: bool = False, width: int | None = None) -> Console:
     """Return what prints tables, and text as it is."""
     from rich.console import Console
 
-    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+    class PlainConsole(Console):
+        """Shows text that is given as such as `plain` has it."""
+
+        def render_str(self, text: str, **how: Any) -> Text:
+            return super().render_str(plain(text), **how)
+
+    return PlainConsole(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
 
 
 def table(*titles: str, gap: int = 2, style: str = "") -> Table:
@@ -70,18 +83,25 @@ def count(names: Iterable[str]) -> Callable[[], int | None]:
     found: list[int | None] = []
 
     def run() -> None:
-        try:
+        with suppress(TopfiveError):  # which reading them raises as well
             found.append(arguments.count(names, recursive=True, unpack=True))
-        except TopfiveError:  # which reading them raises as well
-            found.append(None)
 
     Thread(target=run, daemon=True).start()
     return lambda: found[0] if found else None
 
 
-def tell_interrupted(done: int) -> None:
-    """Say that the user stopped a run of which so many pictures are done."""
-    tell(f"{done:,} pictures are done; the same command goes on from there")
+@contextmanager
+def count_done(pictures: Iterable[str] | None, quiet: bool) -> Iterator[Pictures]:
+    """Show on standard error how many pictures are done, and, if it can be counted, of how many;
+    say of an interrupted run that it can go on."""
+    total = (lambda: None) if pictures is None or quiet else count(pictures)
+    with show_pictures(total, quiet) as shown:
+        try:
+            yield shown
+        except KeyboardInterrupt:
+            done = shown.found + shown.done
+            tell(f"{done:,} pictures are done; the same command goes on from there")
+            raise
 
 
 class Terminal(Listener):
@@ -94,11 +114,10 @@ class Terminal(Listener):
         self._bar = ExitStack()
         self._said: set[str] = set()
 
-    def begin(self, total: int) -> None:
-        """Show a bar."""
+    def begin(self, total: int | None) -> None:
+        """Show a bar; of how many pictures may be unknown."""
         self._bar.close()  # that of the part before
         self.shown = self._bar.enter_context(show_pictures(lambda: total, self.quiet))
-        self.shown.begin(0)
 
     def add(self, source: str, failure: Failure | None) -> None:
         """Count a picture, and say what failed."""

@@ -6,26 +6,22 @@ from typing import Any
 
 import click
 
-from topfive.cli.tune import epochs, learning_rate, patience, run, trains
+from topfive.cli import options
+from topfive.cli.tune import run, trains
 from topfive.training.options import INITIALIZERS, SCRATCH_EPOCHS, SCRATCH_RATES
 
 
 @click.command()
 @trains(
-    click.option(
-        "--from-scratch", is_flag=True, help="Has to be given: begin with random weights."
-    ),
-    click.option(
+    options.flag("--from-scratch", help="Has to be given: begin with random weights."),
+    options.choice(
         "--initializer",
-        default=INITIALIZERS[0],
-        type=click.Choice(INITIALIZERS),
+        values=INITIALIZERS,
         help="How the weights are drawn: as in He et al. 2015, or in Glorot and Bengio 2010.",
     ),
-    epochs("Train for at most N epochs.", SCRATCH_EPOCHS, least=1),
-    rate=learning_rate(
-        "The peak learning rate, from which it falls along a cosine.", SCRATCH_RATES
-    ),
-    patience=patience("never"),
+    options.number("--epochs", help=f"Train for at most N epochs.  [default: {SCRATCH_EPOCHS}]"),
+    rates=SCRATCH_RATES,
+    patience="never",
     network=("recipe", "fit", "filter", "window", "max_pixels"),
 )
 def train(from_scratch: bool, **chosen: Any) -> int:

@@ -20,6 +20,7 @@ from topfive.training.options import (
     MIXED,
     OPTIMIZERS,
     PATIENCE,
+    RANGES,
     SPLIT,
     WEIGHT_DECAYS,
     Options,
@@ -39,143 +40,106 @@ def by_optimizer(values: dict[str, float]) -> str:
     return f"[default: {', '.join(f'{value:g} for {name}' for name, value in values.items())}]"
 
 
-def epochs(text: str, default: int, least: int = 0) -> options.Option:
-    """Return the option that says how long to train."""
-    told = f"{text}  [default: {default}]"
-    return click.option("--epochs", type=click.IntRange(least), metavar="N", help=told)
-
-
-def learning_rate(text: str, defaults: dict[str, float]) -> options.Option:
-    """Return the option that says how fast to learn."""
-    rate, told = click.FloatRange(0, min_open=True), f"{text}  {by_optimizer(defaults)}"
-    return click.option("--learning-rate", type=rate, metavar="RATE", help=told)
-
-
-def patience(default: int | str) -> options.Option:
-    """Return the option that says when to stop early."""
-    told = f"Stop after N epochs without an improvement.  [default: {default}]"
-    return click.option("--patience", type=click.IntRange(1), metavar="N", help=told)
-
-
-_PLACES = (
-    click.argument("folder", metavar="DIR"),
-    click.option(
-        "-o",
-        "--output",
-        "out",
-        required=True,
-        type=options.PATH,
-        metavar="OUT",
-        help="The folder for the new network.",
-    ),
-    options.model,
-    click.option(
-        "--backend",
-        default=KERAS_BACKENDS[0],
-        type=click.Choice(KERAS_BACKENDS),
-        help="The Keras backend to train with.",
-    ),
-    click.option(
-        "--validation",
-        type=options.PATH,
-        metavar="DIR",
-        help="Hold out the pictures in another folder like DIR.",
-    ),
-    click.option(
-        "--split",
-        type=click.FloatRange(0, 1, min_open=True, max_open=True),
-        metavar="SHARE",
-        help=f"Hold out this share of each class in DIR.  [default: {SPLIT}]",
-    ),
-)
-_STEPS = (
-    click.option(
-        "--batch", default=Options.batch, type=click.IntRange(1), metavar="N", help="Batch size."
-    ),
-    click.option(
-        "--optimizer",
-        default=OPTIMIZERS[0],
-        type=click.Choice(OPTIMIZERS),
-        help="AdamW, or SGD with Nesterov momentum 0.9.",
-    ),
-)
-_REGULARISATION = (
-    click.option(
-        "--warmup",
-        default=Options.warmup,
-        type=click.FloatRange(0, 1),
-        metavar="SHARE",
-        help="The share of steps in which the learning rate rises to its peak.",
-    ),
-    click.option(
-        "--weight-decay",
-        type=click.FloatRange(0, 1),
-        metavar="SHARE",
-        help=f"Weight decay per step, times the learning rate.  {by_optimizer(WEIGHT_DECAYS)}",
-    ),
-    click.option(
-        "--label-smoothing",
-        default=Options.label_smoothing,
-        type=click.FloatRange(0, 0.99),
-        metavar="SHARE",
-        help="How much of the target probability is spread over all classes.",
-    ),
-)
-_RUN = (
-    click.option(
-        "--augment",
-        default=Options.augment,
-        type=click.FloatRange(0, 5),
-        metavar="FACTOR",
-        help="Strength of data augmentation. 1 is usual for photographs.",
-    ),
-    click.option("--no-augment", is_flag=True, help="No data augmentation, as --augment 0."),
-    click.option(
-        "--mixed-precision",
-        default=MIXED[0],
-        type=click.Choice(MIXED),
-        help="Compute in float16 where possible. auto: only on GPUs.",
-    ),
-    click.option(
-        "--seed",
-        default=Options.seed,
-        type=click.IntRange(0),
-        metavar="N",
-        help="The random seed. The same seed holds out the same pictures.",
-    ),
-    click.option("--force", is_flag=True, help="Replace an existing network in OUT."),
-    click.option("--restart", is_flag=True, help="Start over, not where a training was stopped."),
-    options.output_format("text", "json"),
-    options.quiet,
-)
+def setting(name: str, metavar: str, help: str) -> options.Option:
+    """Return the option for a number of `Options`, with its range and its default."""
+    return click.option(
+        f"--{name.replace('_', '-')}",
+        default=getattr(Options, name),
+        type=click.FloatRange(*RANGES[name]),
+        metavar=metavar,
+        help=help,
+    )
 
 
 def trains(
-    *start: options.Option, rate: options.Option, patience: options.Option, network: tuple[str, ...]
+    *start: options.Option,
+    rate: str = "",
+    rates: dict[str, float],
+    patience: int | str,
+    network: tuple[str, ...],
 ) -> options.Option:
-    """Return what adds the options of a training: how it begins, how fast it learns, when it
-    stops, and which of the network's it has."""
+    """Return what adds the options of a training. `start` says how it begins, `rate` what else
+    is to be said of the learning rate, `rates` and `patience` what they are where nothing is
+    said, `network` which of the network's options it has."""
     return options.adds(
-        *_PLACES,
+        click.argument("folder", metavar="DIR"),
+        options.path(
+            "-o",
+            "--output",
+            "out",
+            required=True,
+            metavar="OUT",
+            help="The folder for the new network.",
+        ),
+        options.model,
+        options.choice("--backend", values=KERAS_BACKENDS, help="The Keras backend to train with."),
+        options.path(
+            "--validation", metavar="DIR", help="Hold out the pictures in another folder like DIR."
+        ),
+        options.share(
+            "--split", help=f"Hold out this share of each class in DIR.  [default: {SPLIT}]"
+        ),
         *start,
-        *_STEPS,
-        rate,
-        *_REGULARISATION,
-        patience,
-        *_RUN,
+        options.number("--batch", default=Options.batch, help="Batch size."),
+        options.choice(
+            "--optimizer", values=OPTIMIZERS, help="AdamW, or SGD with Nesterov momentum 0.9."
+        ),
+        click.option(
+            "--learning-rate",
+            type=click.FloatRange(0, min_open=True),
+            metavar="RATE",
+            help="The peak learning rate, from which it falls along a cosine."
+            f"{rate}  {by_optimizer(rates)}",
+        ),
+        setting(
+            "warmup", "SHARE", "The share of steps in which the learning rate rises to its peak."
+        ),
+        setting(
+            "weight_decay",
+            "SHARE",
+            f"Weight decay per step, times the learning rate.  {by_optimizer(WEIGHT_DECAYS)}",
+        ),
+        setting(
+            "label_smoothing",
+            "SHARE",
+            "How much of the target probability is spread over all classes.",
+        ),
+        options.number(
+            "--patience", help=f"Stop after N epochs without an improvement.  [default: {patience}]"
+        ),
+        setting("augment", "FACTOR", "Strength of data augmentation. 1 is usual for photographs."),
+        options.flag("--no-augment", help="No data augmentation, as --augment 0."),
+        options.choice(
+            "--mixed-precision",
+            values=MIXED,
+            help="Compute in float16 where possible. auto: only on GPUs.",
+        ),
+        options.number(
+            "--seed",
+            default=Options.seed,
+            type=click.IntRange(0),
+            help="The random seed. The same seed holds out the same pictures.",
+        ),
+        options.flag("--force", help="Replace an existing network in OUT."),
+        options.flag("--restart", help="Start over, not where a training was stopped."),
+        options.output_format("text", "json"),
+        options.quiet,
         options.some_of_network(*network),
     )
 
 
 @click.command()
 @trains(
-    click.option(
+    options.number(
         "--head-epochs",
         type=click.IntRange(0),
-        metavar="N",
         help=f"First train the head alone for at most N epochs.  [default: {HEAD_EPOCHS}]",
     ),
-    epochs("Then train the top blocks, too, for at most N epochs.", EPOCHS),
+    options.number(
+        "--epochs",
+        type=click.IntRange(0),
+        help=f"Then train the top blocks, too, for at most N epochs.  [default: {EPOCHS}]",
+    ),
     click.option(
         "--unfreeze",
         default=Options.unfreeze,
@@ -183,12 +147,9 @@ def trains(
         metavar="N|all",
         help="The number of top blocks to train.",
     ),
-    rate=learning_rate(
-        "The peak learning rate, from which it falls along a cosine. The head alone learns with "
-        f"{HEAD_FACTOR} times that.",
-        LEARNING_RATES,
-    ),
-    patience=patience(PATIENCE),
+    rate=f" The head alone learns with {HEAD_FACTOR} times that.",
+    rates=LEARNING_RATES,
+    patience=PATIENCE,
     network=("recipe", "fit", "filter", "window", "weights", "max_pixels", "offline"),
 )
 def tune(**chosen: Any) -> int:

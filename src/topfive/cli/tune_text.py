@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from topfive.cli import terminal
 from topfive.networks.taught_cards import CARD
 from topfive.system.progress import NEXT_LINES
-from topfive.system.text import printable
+from topfive.system.text import printable, shorten
 from topfive.training import curves, tune
 
 if TYPE_CHECKING:
@@ -161,11 +161,13 @@ def describe(tuned: Tuned, folder: str) -> str:
         "by these pictures",
         f"time             {_seconds(tuned.seconds)}",
     ]
-    if tuned.unreadable or tuned.copies:
-        lines.append(f"left out         {_left_out(tuned)}")
+    counts = (tuned.unreadable, "cannot be read"), (tuned.copies, "copies of others")
+    if left_out := [f"{count:,} {why}" for count, why in counts if count]:
+        lines.append(f"left out         {', '.join(left_out)}")
     for place, one in enumerate(tuned.confusions[:SHOWN]):
         title = "" if place else "taken wrongly"
-        truth, answer = (_name(tuned.classes[index]) for index in (one.truth, one.predicted))
+        pair = tuned.classes[one.truth], tuned.classes[one.predicted]
+        truth, answer = (shorten(name, LONGEST) for name in pair)
         times = "once" if one.count == 1 else f"{one.count:,} times"
         lines.append(f"{title:17}{truth} for {answer}, {times}")
     if len(tuned.confusions) > SHOWN:
@@ -177,16 +179,6 @@ def describe(tuned: Tuned, folder: str) -> str:
         f"tensorboard --logdir {printable(shlex.quote(str(Path(folder) / curves.LOG)))}",
     ]
     return "\n".join(lines)
-
-
-def _left_out(tuned: Tuned) -> str:
-    counts = (tuned.unreadable, "cannot be read"), (tuned.copies, "copies of others")
-    return ", ".join(f"{count:,} {why}" for count, why in counts if count)
-
-
-def _name(name: str) -> str:
-    name = printable(name)
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def _seconds(seconds: float) -> str:

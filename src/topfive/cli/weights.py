@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
 import click
 
@@ -20,16 +20,6 @@ from topfive.system.text import printable
 DAMAGED = 3
 
 names = click.argument("names", metavar="NAME...", nargs=-1, required=True)
-
-
-class Row(TypedDict):
-    """What `list` says about one network's file."""
-
-    network: str
-    size: int
-    here: bool
-    hash: str
-    path: str
 
 
 @click.group()
@@ -55,7 +45,7 @@ def list_(format: str) -> None:
     """
     rows = [_row(network) for network in NETWORKS.values()]
     if format == "json":
-        click.echo(json.dumps(rows, indent=2))
+        terminal.say(json.dumps(rows, indent=2))
         return
     # One space between the columns: with two, the longest file names would not fit in 80.
     table = terminal.table("network", "MB", gap=1, style="bold")
@@ -71,7 +61,7 @@ def list_(format: str) -> None:
 
 @weights.command()
 @names
-@click.option("--offline", is_flag=True, help="Only check the files, never download.")
+@options.flag("--offline", help="Only check the files, never download.")
 def fetch(names: tuple[str, ...], offline: bool) -> None:
     """Download weight files that are missing or damaged.
 
@@ -80,7 +70,7 @@ def fetch(names: tuple[str, ...], offline: bool) -> None:
       topfive weights fetch resnet50 vgg16
     """
     for network in _find(names):
-        click.echo(f"{network.name}: {files.checked(network, offline)}")
+        terminal.say(f"{network.name}: {files.checked(network, offline)}")
 
 
 @weights.command()
@@ -98,16 +88,16 @@ def verify(names: tuple[str, ...]) -> int:
     status = 0
     chosen = _find(names) or [card for card in NETWORKS.values() if files.path(card).is_file()]
     if not chosen:
-        click.echo(f"no weight files in {files.folder()}")
+        terminal.say(f"no weight files in {files.folder()}")
     for network in chosen:
         if not files.path(network).is_file():
             verdict = "not here"
         elif files.verify(network):
-            click.echo(f"{network.name}: ok, {files.checksum(network)}")
+            terminal.say(f"{network.name}: ok, {files.checksum(network)}")
             continue
         else:
             verdict = f"damaged, expected {files.checksum(network)}"
-        click.echo(f"{network.name}: {verdict}; to get it: topfive weights fetch {network.name}")
+        terminal.say(f"{network.name}: {verdict}; to get it: topfive weights fetch {network.name}")
         status = DAMAGED
     return status
 
@@ -130,24 +120,18 @@ def import_(file: Path, network: str | None) -> None:
         if card is not None:
             raise UsageError(f"{file} is a bundle, which names its networks: leave out --network")
         for arrived in bundles.read(file):
-            click.echo(f"{arrived.name}: {files.home(arrived)}")
+            terminal.say(f"{arrived.name}: {files.home(arrived)}")
     elif card is None:
         raise UsageError(f"{file} is not a bundle: say whose weights it holds with --network NAME")
     else:
-        click.echo(f"{card.name}: {files.import_file(file, card)}")
+        terminal.say(f"{card.name}: {files.import_file(file, card)}")
 
 
 @weights.command()
 @names
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE.tar",
-    required=True,
-    type=options.PATH,
-    help="The file to write.",
-)
-def bundle(names: tuple[str, ...], output: Path) -> None:
+@options.path("-o", "--output", metavar="FILE.tar", required=True, help="The file to write.")
+@options.force
+def bundle(names: tuple[str, ...], output: Path, force: bool) -> None:
     """Pack networks into one file, for a machine without internet.
 
     It contains the weights, labels, hashes and licences. On the other machine, read it with
@@ -157,8 +141,8 @@ def bundle(names: tuple[str, ...], output: Path) -> None:
     Example:
       topfive weights bundle resnet50 vgg16 -o bundle.tar
     """
-    size = bundles.write(_find(names), output)
-    click.echo(f"{output}: {size / 1e6:,.1f} MB")
+    size = bundles.write(_find(names), output, force)
+    terminal.say(f"{output}: {size / 1e6:,.1f} MB")
 
 
 @weights.command()
@@ -172,7 +156,7 @@ def remove(names: tuple[str, ...]) -> None:
     """
     for network in _find(names):
         freed = files.remove(network)
-        click.echo(f"{network.name}: {f'{freed / 1e6:,.1f} MB freed' if freed else 'not here'}")
+        terminal.say(f"{network.name}: {f'{freed / 1e6:,.1f} MB freed' if freed else 'not here'}")
 
 
 @weights.command()
@@ -187,7 +171,7 @@ def path(name: str | None) -> None:
       topfive weights path
       topfive weights path resnet50
     """
-    click.echo(files.path(_find((name,))[0]) if name is not None else files.folder())
+    terminal.say(str(files.path(_find((name,))[0]) if name is not None else files.folder()))
 
 
 def _find(names: tuple[str, ...]) -> list[Network]:
@@ -208,7 +192,8 @@ def _find(names: tuple[str, ...]) -> list[Network]:
     return found
 
 
-def _row(network: Network) -> Row:
+def _row(network: Network) -> dict[str, Any]:
+    """Return what `list` says about one network's file."""
     file = files.path(network)
     here = file.is_file()
     verdict = ""

@@ -3,9 +3,4 @@
 The ways in are `quantize` and `export`.
 """
 
-__all__ = [
-    "export",
-    "formats",
-    "options",
-    "quantize",
-]
+__all__ = ["export", "formats", "options", "quantize"]

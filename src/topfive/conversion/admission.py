@@ -87,8 +87,8 @@ def measure(
 ) -> Measurement:
     """Let both answer (n, size, size, 3) pictures and return what differs.
 
-    `truths` are the indices of their classes. The speed is that of many pictures at a time,
-    turn by turn for `seconds` each.
+    `truths` are the indices of their classes. The speed is that of many pictures, turn by turn
+    for `seconds` each.
 
     Raises:
         EngineError: the answers are no numbers.
@@ -127,13 +127,6 @@ def _accuracy(exact: NDArray[np.bool_], lower: NDArray[np.bool_]) -> Accuracy:
         100 * (won - lost) / count,
         *(100 * bound for bound in paired_difference(won, lost, count)),
     )
-
-
-def check(measurement: Measurement, what: str, force: bool) -> None:
-    """Raise an `EngineError` where `what` was measured loses too much, unless with `force`."""
-    if not (force or measurement.admitted):
-        said = f"{what} loses too much and is not kept; --force keeps it"
-        raise EngineError(f"{said}: {refusal(measurement)}")
 
 
 def refusal(measurement: Measurement) -> str:

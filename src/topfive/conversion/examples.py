@@ -1,13 +1,9 @@
-"""Different pictures of a folder, chosen by their contents' hashes.
-
-Which these are does not depend on names or order.
-"""
+"""Different pictures of a folder, chosen by their contents' hashes."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +14,7 @@ from numpy.typing import NDArray
 from topfive.classification.pipeline import READERS
 from topfive.errors import PictureError, UsageError
 from topfive.evaluation import ground_truth
+from topfive.evaluation.ground_truth import Name
 from topfive.networks import labels
 from topfive.networks.cards import Network, Recipe
 from topfive.pictures.preparation import prepare
@@ -27,7 +24,6 @@ from topfive.sources.source import Source
 CALIBRATING = 300  # pictures to make a network with, at most
 LEAST = 20  # for that, and to measure on
 
-Name = str | os.PathLike[str]
 Found = Iterable[tuple[Source, int | None]]  # pictures with the indices of their classes
 
 log = logging.getLogger("topfive")
@@ -35,16 +31,18 @@ log = logging.getLogger("topfive")
 
 @dataclass(frozen=True)
 class Example:
-    """A picture as the network takes it, uint8 (size, size, 3), its name, and the index of its
-    class, None where that is not known."""
+    """A picture, uint8 (size, size, 3), and the index of its class, None where it is unknown."""
 
-    name: str
     square: NDArray[np.uint8]
     truth: int | None
 
 
 def find(
-    folder: Name, network: Network, truth: Name | None = None, numbers: str | None = None
+    folder: Name,
+    network: Network,
+    truth: Name | None = None,
+    numbers: str | None = None,
+    class_column: str | None = None,
 ) -> Found:
     """Return the pictures in a folder, an archive or a bucket, with their classes where these
     are known; where they are not the log says so.
@@ -52,7 +50,9 @@ def find(
     Raises:
         UsageError: there is no such folder, or the truth file does not fit it.
     """
-    known = ground_truth.read_or_unlabelled(folder, labels.of(network), truth, numbers)
+    known = ground_truth.read_or_unlabelled(
+        folder, labels.of(network), truth, numbers, class_column
+    )
     if isinstance(known, ground_truth.Unlabelled):
         log.info("without classes, only the agreement with float32 is measured: %s", known.reason)
     elif known.unlabelled:
@@ -68,23 +68,22 @@ def collect(
     All are read once to be hashed, the chosen ones once more: which these are does not depend
     on the order, and the first of a folder that is sorted by class would show a few classes.
     """
-    chosen: dict[str, tuple[str, Source, int | None]] = {}
+    chosen: dict[str, tuple[Source, int | None]] = {}
     examples = []
     with ThreadPoolExecutor(READERS) as pool:
         for source, truth, digest in pool.map(_hash, found):
             if isinstance(digest, PictureError):
                 listener.add(source.name, Failure(source.name, digest.kind, str(digest)))
-            else:  # among equal ones the first by name
-                one = (source.name, source, truth)
-                chosen[digest] = min(chosen.get(digest, one), one, key=lambda known: known[0])
-        first = [chosen[digest][1:] for digest in sorted(chosen)[:limit]]
+            elif digest not in chosen or source.name < chosen[digest][0].name:
+                chosen[digest] = source, truth  # of equal ones the first by name
+        first = [chosen[digest] for digest in sorted(chosen)[:limit]]
         listener.begin(len(first))
         squares = pool.map(lambda one: prepare(one[0], network.size, recipe, max_pixels), first)
         for prepared, (source, truth) in zip(squares, first, strict=True):
             square = prepared.square
             if isinstance(square, np.ndarray):
                 listener.add(source.name, None)
-                examples.append(Example(source.name, square, truth))
+                examples.append(Example(square, truth))
             elif isinstance(square, PictureError):
                 listener.add(source.name, Failure(source.name, square.kind, str(square)))
     listener.end()

@@ -32,7 +32,6 @@ from topfive.version import __version__
 
 log = logging.getLogger("topfive")
 
-
 WORK = ".exporting-"  # folders of exports under way
 BUILT = "network"  # what is written, before it gets its name
 ANSWERS = "answers.npy"
@@ -84,7 +83,7 @@ def export(
     request = {"network": network.reference, "format": format}
     request |= {"weights": str(file.absolute()), "stamp": files.stamp(file)}
     pictures = proofs.pictures(network.size)
-    # Two at a time and one alone, as `export_process.run`.
+    # Two at a time and one alone, as `export_process.answer`.
     expected = openvino_engine.load(network, weights, offline=offline)(pictures)[[0, 1, 0]]
     log.info("exporting %s to %s ...", network.title, format)
     told = json.dumps(describe(network, recipe or network.recipe, known, weights is None))
@@ -99,8 +98,7 @@ def export(
 
 
 def prove(request: dict[str, str], told: str, expected: NDArray[np.float32]) -> tuple[str, float]:
-    """Have an export written and run; return the runtime and the largest difference of a
-    probability.
+    """Have an export written and run; return the runtime and a probability's largest difference.
 
     Raises:
         EngineError: it cannot be, or it is not what was `told` and `expected`.
@@ -180,8 +178,7 @@ class Place:
         return (self.out, *beside)
 
     def check(self, force: bool) -> None:
-        """Raise a `UsageError` if the name does not fit, or something is there that `force`
-        does not replace."""
+        """Raise a `UsageError` if the name does not fit, or what is there is to stay."""
         ending, folder = self.format.endings[0], self.out.parent
         name = printable(str(self.out))
         if ending and self.out.suffix.lower() != ending:
@@ -189,9 +186,7 @@ class Place:
         if not folder.is_dir():
             there = printable(str(folder))
             raise UsageError(f"{name}: there is no folder {there}; make it first")
-        for file in self.files:
-            if not (file.exists() or file.is_symlink()):
-                continue
+        for file in filter(os.path.lexists, self.files):
             name = printable(str(file))
             if not force:
                 raise UsageError(f"{name} is there already; --force replaces it")
@@ -211,12 +206,14 @@ class Place:
         # A folder cannot be replaced, nor two files at once: the old goes first, and the file
         # that is opened comes last.
         if len(self.files) > 1 or self.out.is_dir():
-            for file in self.files:
-                if file.exists() or file.is_symlink():
-                    file.rename(work / f"old{file.suffix}")
+            for file in filter(os.path.lexists, self.files):
+                file.rename(work / f"old{file.suffix}")
         size = sum(file.stat().st_size for file in written)
         for path, file in reversed(list(zip(built, self.files, strict=True))):
-            path.replace(file)
+            if path.is_dir() or force:
+                path.replace(file)
+            elif not files.give(path, file, force):
+                self.check(force)
         files.sync_folder(self.out.parent)
         return size
 

@@ -1,5 +1,4 @@
-"""An export written, or run, in a process of its own:
-`python -m topfive.conversion.export_process REQUEST`.
+"""An export, written or run: `python -m topfive.conversion.export_process REQUEST`.
 
 A process has one Keras backend, and what frameworks print at their start stays here. The process
 that writes a file is never the one that runs it: the file has to stand alone.
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from topfive.conversion.export import ANSWERS, BUILT
-from topfive.conversion.formats import DESCRIPTION, FORMATS, Format, Opened
+from topfive.conversion.formats import DESCRIPTION, FORMATS, Format
 from topfive.engines import keras_engine, proofs
 from topfive.errors import DamagedWeightsError
 from topfive.networks import find
@@ -24,8 +23,7 @@ from topfive.system.processes import serve, skip_openvino_converter
 
 
 def write(format: Format, network: Network, weights: Path, stamp: str) -> None:
-    """Write a network, with the weights in a file, into this folder: as `BUILT` with the
-    format's endings.
+    """Write a network, with the weights in a file, as `BUILT` with the format's endings.
 
     Raises:
         WeightsError: the weight file does not have the stamp, or does not fit.
@@ -40,24 +38,18 @@ def write(format: Format, network: Network, weights: Path, stamp: str) -> None:
     format.write(model, network, description, Path(BUILT + format.endings[0]))
 
 
-def run(format: Format, network: Network) -> Opened:
-    """Open what was written; put what it answers to the self-test's two pictures, and to the
-    first alone, into `ANSWERS`, float32 (3, classes)."""
-    opened = format.open(Path(BUILT + format.endings[0]))
-    pictures = proofs.pictures(network.size)
-    np.save(ANSWERS, np.concatenate([opened.answer(pictures), opened.answer(pictures[:1])]))
-    return opened
-
-
 def answer(request: dict[str, str]) -> dict[str, str]:
-    """Do what `spawn` asks for."""
+    """Write an export, or open what was written and put what it answers to the self-test's two
+    pictures, and to the first alone, into `ANSWERS`, float32 (3, classes)."""
     # From here all names are plain, whatever the user's folders are called.
     os.chdir(request["folder"])
     network, format = find.find_network(request["network"]), FORMATS[request["format"]]
     if request["task"] == "write":
         write(format, network, Path(request["weights"]), request["stamp"])
         return {}
-    opened = run(format, network)
+    opened = format.open(Path(BUILT + format.endings[0]))
+    pictures = proofs.pictures(network.size)
+    np.save(ANSWERS, np.concatenate([opened.answer(pictures), opened.answer(pictures[:1])]))
     return {"runtime": opened.runtime, "description": opened.description}
 
 

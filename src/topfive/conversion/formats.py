@@ -6,6 +6,7 @@ Both belong into processes of their own, see `export_process`. Every format has 
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -84,7 +85,12 @@ def open_onnx(file: Path) -> Opened:
 
 
 def write_openvino(model: Any, network: Network, description: str, file: Path) -> None:
-    """Write OpenVINO's pair of files, the description in the graph's `rt_info`."""
+    """Write OpenVINO's pair of files, the description in the graph's `rt_info`, and what model
+    servers read there: the labels, and that it classifies.
+
+    Source: OpenVINO's Model API, "Model configuration". Its ways to resize are none of topfive's,
+    so none is named: it is given pictures of the network's size.
+    """
     import openvino
 
     from topfive.engines import graphs, keras_models
@@ -94,7 +100,12 @@ def write_openvino(model: Any, network: Network, description: str, file: Path) -
     graphs.set_batch(graph, None)
     graph.input().get_tensor().set_names({PICTURE})
     graph.output().get_tensor().set_names({PROBABILITIES})
+    graph.input().get_node().layout = openvino.Layout("NHWC")
     graph.set_rt_info(description, KEY)
+    # Spaces stand between labels, whatever space is in a name.
+    names = ["_".join(label["name"].split()) for label in json.loads(description)["classes"]]
+    graph.set_rt_info(" ".join(names), ["model_info", "labels"])
+    graph.set_rt_info("Classification", ["model_info", "model_type"])
     openvino.save_model(graph, file, compress_to_fp16=False)
 
 
@@ -145,9 +156,8 @@ def write_saved_model(model: Any, network: Network, description: str, file: Path
 
     # Not `model.export`, which tracks the model, too, and so writes its weights twice.
     archive = keras.export.ExportArchive()
-    picture = keras.InputSpec(
-        dtype="uint8", shape=(None, network.size, network.size, 3), name=PICTURE
-    )
+    shape = (None, network.size, network.size, 3)
+    picture = keras.InputSpec("uint8", shape, name=PICTURE)
     archive.add_endpoint("serve", with_names(model), [picture])
     archive.write_out(str(file), verbose=False)
     extra = file / "assets.extra"

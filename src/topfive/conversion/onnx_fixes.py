@@ -32,8 +32,7 @@ def ease(model: Any) -> None:
 
 @contextmanager
 def few_copies() -> Iterator[None]:
-    """Keep tf2onnx from copying all weights at each of its steps, which for VGG is more memory
-    than most machines have."""
+    """Keep tf2onnx from copying all weights at each step, for which VGG's are too large."""
     # With it, a step that fails ends the conversion instead of being left out.
     os.environ["TF2ONNX_CATCH_ERRORS"] = "FALSE"
     from tf2onnx.graph import Node

@@ -38,9 +38,8 @@ log = logging.getLogger("topfive")
 
 @dataclass(frozen=True)
 class Made:
-    """A network in 8 bits: its graph, the files of `records.GRAPH` that it is in and their
-    hashes, the bytes of its weights in float32 and so, and how many of its layers are in 8
-    bits, of how many."""
+    """A network in 8 bits: its graph, the folder and the hashes of its files (`records.GRAPH`), the
+    bytes of its weights in float32 and so, how many of its layers are in 8 bits, of how many."""
 
     graph: Any
     folder: Path
@@ -82,6 +81,7 @@ def quantize(
     recipe: Recipe,
     truth: str | os.PathLike[str] | None = None,
     numbers: str | None = None,
+    class_column: str | None = None,
     pictures: int = PICTURES,
     weights: Path | None = None,
     device: str | None = None,
@@ -95,20 +95,28 @@ def quantize(
 
     In 8 bits it is first made, with some of the pictures, none of which it is measured on;
     layers that lose much stay in float32, unless `all_layers` shall be in 8 bits. At most
-    `pictures` are used. For `truth` and `numbers` see `ground_truth.read`. `weights` is a file
-    with others than the published ones; `force` keeps the network, whatever it loses.
+    `pictures` are used. For `truth`, `numbers` and `class_column` see `ground_truth.read`.
+    `weights` is a file with others than the published ones; `force` keeps the network, whatever it
+    loses.
 
     Raises:
         UsageError: there are too few pictures, or an option is unknown.
         EngineError: the device does not have the precision, or the network loses too much.
         WeightsError, MissingExtraError, OutputError: see `errors`.
     """
-    device, is_int8 = check(precision, device, all_layers), precision == QUANTISED
+    check_choice("precision", precision, LOWER)
+    is_int8 = precision == QUANTISED
+    if all_layers and not is_int8:
+        raise UsageError(f"all layers are in {precision} anyway; --all-layers is for {QUANTISED}")
+    device = devices.find_device(device)
+    devices.check_device(device, precision)
+    if is_int8:
+        extras.require("int8", "8 bits")
     check_weights(network, weights)
     own = Held(weights, files.checksum_of(weights)) if weights else None
     held = own or weight_files.held(network, offline)
     known = network.taught.fingerprint if network.taught else held.checksum
-    found = examples.find(folder, network, truth, numbers)
+    found = examples.find(folder, network, truth, numbers, class_column)
     chosen = examples.collect(found, network, recipe, pictures, max_pixels, listener or Listener())
     some, others = examples.split(chosen, is_int8, os.fsdecode(folder))
     load = partial(openvino_engine.load, network, weights, device=device, throughput=True)
@@ -117,24 +125,13 @@ def quantize(
         made = make_int8(network, held, some, all_layers, work / "graph") if is_int8 else None
         lower = made.run(network, device) if made else load(offline=offline, precision=precision)
         measured = admission.measure(exact, lower, *examples.arrays(others), admission.SECONDS)
-        admission.check(measured, f"{network.name} in {precision}", force)
+        if not (force or measured.admitted):
+            said = f"{network.name} in {precision} loses too much and is not kept; --force keeps it"
+            raise EngineError(f"{said}: {admission.refusal(measured)}")
         facts = (network.name, precision, str(recipe), device, len(some), measured)
-        sizes, layers = (made.sizes, made.layers) if made else (None, None)
-        lowered = Quantized(*facts, sizes, layers)
+        lowered = Quantized(*facts, made.sizes if made else None, made.layers if made else None)
         store(lowered, known, made)
     return lowered
-
-
-def check(precision: str, device: str | None, all_layers: bool) -> str:
-    """Return a device as OpenVINO calls it, after a look at whether it has the precision."""
-    check_choice("precision", precision, LOWER)
-    if all_layers and precision != QUANTISED:
-        raise UsageError(f"all layers are in {precision} anyway; --all-layers is for {QUANTISED}")
-    device = devices.find_device(device)
-    devices.check_device(device, precision)
-    if precision == QUANTISED:
-        extras.require("int8", "8 bits")
-    return device
 
 
 @contextlib.contextmanager
@@ -162,19 +159,14 @@ def make_int8(
         WeightsError: the weight file is damaged or does not fit.
         EngineError: it could not be made.
     """
-    how = f"with {len(some)} pictures, which takes minutes"
-    log.info("making %s in 8 bits %s ...", network.title, how)
+    how = "making %s in 8 bits with %d pictures, which takes minutes ..."
+    log.info(how, network.title, len(some))
     folder.mkdir()
     pictures = folder.with_name("pictures.npy")
     np.save(pictures, examples.arrays(some)[0])
-    request = {
-        "network": network.reference,
-        "weights": str(held.path.absolute()),
-        "checksum": held.checksum,
-        "pictures": str(pictures.absolute()),
-        "all_layers": all_layers,
-        "folder": str(folder.absolute()),
-    }
+    request = {"network": network.reference, "checksum": held.checksum, "all_layers": all_layers}
+    paths = {"weights": held.path, "pictures": pictures, "folder": folder}
+    request |= {name: str(path.absolute()) for name, path in paths.items()}
     try:
         ask("topfive.conversion.quantize_process", request)
     except ChildError as error:
@@ -186,8 +178,7 @@ def make_int8(
 
 
 def store(lowered: Quantized, checksum: str, made: Made | None) -> None:
-    """Put what was measured into the network's record, and the graph that was made beside it,
-    in the place of an earlier one.
+    """Put what was measured into the network's record, and what was made in an earlier one's place.
 
     Raises:
         OutputError: the record cannot be written.

@@ -1,8 +1,6 @@
-"""Post-training quantisation with NNCF, in a process of its own:
-`python -m topfive.conversion.quantize_process REQUEST`.
+"""Post-training quantisation with NNCF: `python -m topfive.conversion.quantize_process REQUEST`.
 
-The process that asks imports neither Keras nor NNCF, and what they print and would send stays
-here.
+The process that asks imports neither Keras nor NNCF; what they print and would send stays here.
 """
 
 from __future__ import annotations
@@ -17,9 +15,7 @@ from numpy.typing import NDArray
 
 from topfive.engines import blobs, devices, graphs, keras_engine
 from topfive.networks import records
-from topfive.networks.cards import Network
 from topfive.networks.find import find_network
-from topfive.networks.weights import Held
 from topfive.system.processes import serve, skip_openvino_converter
 
 # How much of the probability may move to other classes, in the mean over the pictures that make the
@@ -29,13 +25,11 @@ MAX_SHIFT = 0.02
 RANKED = 32  # pictures by which it is found which layers lose most
 
 
-def write_graph(
-    network: Network, held: Held, pictures: NDArray[np.uint8], all_layers: bool, folder: Path
-) -> None:
-    """Write the network's graph in 8 bits to `folder`, as `records.GRAPH`.
+def answer(request: dict[str, Any]) -> None:
+    """Write a network's graph in 8 bits, as `records.GRAPH`, for `quantize.make_int8`.
 
-    `pictures` (n, size, size, 3) are what its ranges are taken from, and by which layers that
-    lose too much are put back to float32, unless `all_layers` shall stay.
+    The pictures, uint8 (n, size, size, 3), are what its ranges are taken from, and by which layers
+    that lose too much are put back to float32, unless all layers shall stay.
 
     Raises:
         WeightsError: the weight file does not have the checksum, or does not fit.
@@ -46,13 +40,17 @@ def write_graph(
     import openvino
     from nncf.quantization import advanced_parameters as advanced
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+    from openvino._offline_transformations import apply_moc_transformations
 
     from topfive.engines import keras_models
 
-    model = keras_engine.checked_model(network, held.path, held.checksum)
+    network, pictures = find_network(request["network"]), np.load(request["pictures"])
+    model = keras_engine.checked_model(network, Path(request["weights"]), request["checksum"])
     graph = graphs.exported_graph(keras_models.for_openvino(model, network))
     del model
-    fold(graph)
+    # NNCF takes weights for weights only where nothing stands between them and their layer: what
+    # is constant is computed, and layers are merged where that is so.
+    apply_moc_transformations(graph, cf=True)
     settings = {
         "subset_size": len(pictures),
         # Activations on both sides of zero get a range that is not symmetric.
@@ -64,7 +62,7 @@ def write_graph(
         activations_range_estimator_params=RangeEstimatorParametersSet.HISTOGRAM,
     )
     calibrating = nncf.Dataset([picture[np.newaxis] for picture in pictures])
-    if all_layers:
+    if request["all_layers"]:
         quantised = nncf.quantize(graph, calibrating, advanced_parameters=ranges, **settings)
     else:
         exact = devices.run_of(devices.compile_graph(graph, blobs.Target()))
@@ -81,7 +79,8 @@ def write_graph(
             ),
             **settings,
         )
-    openvino.save_model(quantised, folder / records.GRAPH[0], compress_to_fp16=False)
+    file = Path(request["folder"]) / records.GRAPH[0]
+    openvino.save_model(quantised, file, compress_to_fp16=False)
 
 
 def kept(
@@ -94,24 +93,6 @@ def kept(
         answer = compiled(picture[np.newaxis])[devices.PROBABILITIES][0]
         parts.append(1 - float(np.abs(answer - expected).sum()) / 2)
     return float(np.mean(parts)), parts
-
-
-def fold(graph: Any) -> None:
-    """Compute what is constant in a graph, and merge layers where that is so.
-
-    NNCF takes weights for weights only where nothing stands between them and their layer.
-    """
-    from openvino._offline_transformations import apply_moc_transformations
-
-    apply_moc_transformations(graph, cf=True)
-
-
-def answer(request: dict[str, Any]) -> None:
-    """Do what `quantize.make_int8` asks for."""
-    held = Held(Path(request["weights"]), request["checksum"])
-    pictures = np.load(request["pictures"], allow_pickle=False)
-    network, folder = find_network(request["network"]), Path(request["folder"])
-    write_graph(network, held, pictures, request["all_layers"], folder)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """A card and a weight file to a `Run`, on Keras or from OpenVINO's compiled cache.
-
-The way in is `table.ENGINES`.
-"""
+The way in is `table.ENGINES`."""
 
 __all__ = [
     "blobs",

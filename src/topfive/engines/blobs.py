@@ -2,8 +2,7 @@
 
 OpenVINO's own cache does not notice a flipped bit or a zeroed page, and dies where several
 processes share it. Here a blob carries its key and its checksum, and appears by a rename.
-A file is: the magic, the header's length, the header (JSON), zeros up to `ALIGNMENT`, where
-the blob starts.
+A file is: the magic, the header's length, the header (JSON), zeros up to `ALIGNMENT`, the blob.
 """
 
 from __future__ import annotations
@@ -23,15 +22,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from topfive.errors import OutputError, TopfiveError, UnusableWeightsError, WrongAnswersError
 from topfive.networks import weights as weight_files
 from topfive.networks.cards import Network
-from topfive.system import files
+from topfive.system import files, json_text
 from topfive.system.processes import Background
 from topfive.version import __version__
 
 MAGIC = b"topfive blob 1\n\0"
 ALIGNMENT = 4096
 UNUSED_DAYS = 30
+REFUSED = ".refused"  # the ending of a note why there is no blob
+REFUSALS = {one.__name__: one for one in (UnusableWeightsError, WrongAnswersError)}
 WORK = ".converting-"  # folders of conversions under way
 CONVERSION = 4  # counts the changes of what `convert` makes of a network
 DEFAULT_DEVICE = "CPU"
@@ -47,12 +49,7 @@ class DamagedBlobError(Exception):
 
 def folder() -> Path:
     """Return where compiled networks are kept: `TOPFIVE_CACHE`, else the platform's folder."""
-    chosen = os.environ.get("TOPFIVE_CACHE")
-    if chosen:
-        return Path(chosen)
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("topfive", appauthor=False))
+    return files.user_folder("TOPFIVE_CACHE", "cache")
 
 
 @dataclass(frozen=True)
@@ -67,8 +64,7 @@ class Target:
 
     @property
     def dense_in_place(self) -> bool:
-        """Whether large dense layers are laid out to be read where they are, for an answer at
-        once, and not to be copied at the start and then computed faster."""
+        """Whether large dense layers are read where they are, and not copied to be faster later."""
         return not self.throughput and self.precision != "int8"
 
     def batch(self, network: Network) -> int:
@@ -94,12 +90,8 @@ def identity(network: Network, content: str, target: Target) -> Key:
 
 
 def key(identity: Key) -> Key:
-    """Return all that a blob depends on, as JSON gives it back: an upgrade makes it anew, in its
-    place.
-
-    Keras's version is not among it: topfive pins the minor version, and each blob is
-    checked against it.
-    """
+    """Return all that a blob depends on, as JSON gives it back: an upgrade makes it anew.
+    Not Keras's version: topfive pins the minor one, and each blob is checked against it."""
     import openvino
 
     made = {"conversion": CONVERSION, "topfive": __version__, "openvino": openvino.get_version()}
@@ -116,7 +108,7 @@ def path(identity: Key) -> Path:
 def is_current(identity: Key) -> bool:
     """Whether the blob is there and of this version, as far as its header says."""
     try:
-        with path(identity).open("rb") as stream:
+        with files.open_regular(path(identity)) as stream:
             header = _read_header(stream.read(ALIGNMENT))
     except (OSError, DamagedBlobError):
         return False
@@ -126,9 +118,7 @@ def is_current(identity: Key) -> bool:
 @contextlib.contextmanager
 def writing(file: Path, identity: Key) -> Iterator[io.BytesIO]:
     """Yield a stream to export a blob to; afterwards the file is whole.
-
-    Nothing waits for the disk: what a power cut leaves does not have its checksum.
-    """
+    Nothing waits for the disk: what a power cut leaves does not have its checksum."""
     with file.open("wb+") as stream:
         stream.write(bytes(ALIGNMENT))
         yield _Sink(stream)
@@ -144,8 +134,7 @@ def writing(file: Path, identity: Key) -> Iterator[io.BytesIO]:
 
 
 class _Sink(io.BytesIO):
-    """Passes on what is written to it: OpenVINO exports to a BytesIO and nothing else, and
-    a copy of 553 MB would cost a second."""
+    """Passes on what is written: OpenVINO exports to a BytesIO alone; a copy costs a second."""
 
     def __init__(self, stream: BinaryIO) -> None:
         super().__init__()
@@ -202,8 +191,7 @@ def read_ahead(
 
 
 def find(network: Network, weights: Path | None, target: Target) -> Reading | None:
-    """Start to read a network's blob; None while the hash of its weights, published ones or
-    those in a file, is not known.
+    """Start to read a network's blob; None while the hash of its weights is not known.
 
     Raises:
         WeightsError: the file cannot be read.
@@ -218,7 +206,7 @@ def find(network: Network, weights: Path | None, target: Target) -> Reading | No
 def _read(file: Path) -> tuple[dict[str, Any], memoryview, int] | None:
     """Return the header, the blob and its checksum."""
     try:
-        with file.open("rb") as stream:
+        with files.open_regular(file) as stream:
             # A private, writable view: OpenVINO refuses memory that is read-only.
             mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
         header = _read_header(mapped)
@@ -230,12 +218,41 @@ def _read(file: Path) -> tuple[dict[str, Any], memoryview, int] | None:
     return header, blob, zlib.crc32(blob)
 
 
+def refusal(identity: Key) -> TopfiveError | None:
+    """Return why that network was compiled and not kept, the last time, with these versions."""
+    file = path(identity).with_suffix(REFUSED)
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        found = json_text.parse(files.read_regular(file, ALIGNMENT), ALIGNMENT)
+        if found["made"] == _made(identity):
+            again = f"; it was not compiled again. To have it tried: delete {file}"
+            return REFUSALS[found["kind"]](str(found["why"]) + again)
+    return None
+
+
+def refuse(identity: Key, error: TopfiveError) -> None:
+    """Note for `refusal` why a compiled network cannot be used."""
+    content = {"made": _made(identity), "kind": type(error).__name__, "why": str(error)[:1000]}
+    with (
+        contextlib.suppress(OutputError),
+        files.replacing(path(identity).with_suffix(REFUSED)) as part,
+    ):
+        part.write_text(json.dumps(content), "utf-8")
+
+
+def _made(identity: Key) -> Key:
+    """Return what a refusal depends on: the key, and the processor with what it may use of it."""
+    import openvino
+
+    processor = openvino.Core().get_property(DEFAULT_DEVICE, "FULL_DEVICE_NAME")
+    return {"key": key(identity), "on": [processor, os.environ.get("ONEDNN_MAX_CPU_ISA")]}
+
+
 def remove_unused(keep: Path) -> None:
-    """Delete what no command has used for `UNUSED_DAYS`, and what conversions that were
-    killed left behind."""
+    """Delete what no command has used for `UNUSED_DAYS`, and what killed conversions left."""
     oldest = time.time() - UNUSED_DAYS * 86_400
     parent = keep.parent
-    for file in (*parent.glob("*.blob"), *parent.glob("*.features"), *parent.glob(f"{WORK}*/*")):
+    patterns = ("*.blob", "*.features", f"*{REFUSED}", f"{WORK}*/*")
+    for file in (file for pattern in patterns for file in parent.glob(pattern)):
         with contextlib.suppress(OSError):  # another process may remove it first
             if file != keep and file.stat().st_mtime < oldest:
                 file.unlink()
@@ -246,10 +263,8 @@ def _read_header(mapped: mmap.mmap | bytes) -> dict[str, Any]:
     if len(mapped) < start or mapped[: len(MAGIC)] != MAGIC:
         raise DamagedBlobError("no blob of topfive's")
     (length,) = struct.unpack("<I", mapped[len(MAGIC) : start])
-    try:
-        header = json.loads(mapped[start : start + length])
-    except ValueError as error:
-        raise DamagedBlobError("its header is damaged") from error
-    if not isinstance(header, dict):
-        raise DamagedBlobError("its header is damaged")
-    return header
+    with contextlib.suppress(ValueError):
+        header = json_text.parse(mapped[start : min(start + length, ALIGNMENT)], ALIGNMENT)
+        if isinstance(header, dict):
+            return header
+    raise DamagedBlobError("its header is damaged")

@@ -1,9 +1,5 @@
 """Keras → OpenVINO, in a process of its own: `python -m topfive.engines.compile_process REQUEST`.
-
-The process that asks never imports Keras, and gets its memory back. A compiled network is
-admitted only after its file, read back the way every later command reads it, has agreed
-with Keras.
-"""
+The process that asks never imports Keras, and gets its memory back."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
 """Decode the Deep Compression file of SqueezeNet v1.0 (`compressed_SqueezeNet.net`).
 
-Source: Han et al. 2016, arXiv:1510.00149, and the file itself, published in
-github.com/songhan/SqueezeNet-Deep-Compression. Little-endian: the uint32 numbers of
-non-zero weights of every convolution; then for each convolution 256 float32 of codebook,
-the float32 biases, a uint8 code for each non-zero weight, and 4-bit gaps, two a byte, low
-half first: after a gap of g the next weight stands g + 1 places further on.
+Source: Han et al. 2016, arXiv:1510.00149; the file of songhan/SqueezeNet-Deep-Compression.
+Little-endian: the uint32 numbers of non-zero weights of every convolution; then for each 256
+float32 of codebook, the float32 biases, a uint8 code for each non-zero weight, and 4-bit gaps,
+two a byte, low half first: after a gap of g the next weight stands g + 1 places further on.
 """
 
 from __future__ import annotations
@@ -15,8 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive.errors import WeightsError
-
-CODEBOOK_SIZE = 256
 
 
 class _Reader:
@@ -58,7 +55,7 @@ def decode(
                 f"{name}/kernel does not fit: the file announces {count:,} non-zero weights, "
                 f"the network has {size:,} in all; is this SqueezeNet v1.0's .net file?"
             )
-        codebook = reader.take("<f4", CODEBOOK_SIZE, f"{name}/codebook")
+        codebook = reader.take("<f4", 256, f"{name}/codebook")
         bias = reader.take("<f4", outputs, f"{name}/bias").astype(np.float32)
         codes = reader.take("u1", int(count), f"{name}/kernel")
         packed = reader.take("u1", (int(count) + 1) // 2, f"{name}/gaps")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +17,32 @@ from topfive.engines.run import Run
 from topfive.errors import EngineError
 
 AUTO = "AUTO"
+PRECISION = "INFERENCE_PRECISION_HINT"  # a property
 PROBABILITIES, LOGITS, FEATURES = 0, 1, 2  # the outputs of a compiled graph
+_made: WeakSet[Any] = WeakSet()  # by OpenVINO, in this process
+LEAST_SPACE = 850 * 1024**2  # bytes of addresses, of which the smallest networks take 800 MB
 CAPABILITIES = {"f32": "FP32", "int8": "INT8", "bf16": "BF16", "f16": "FP16"}
 
 
+def check_address_space() -> None:
+    """Raise an `EngineError` where a limit (`ulimit -v`) leaves too little for OpenVINO, which may
+    then wait for ever for threads that it cannot start."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < LEAST_SPACE:
+        raise EngineError(
+            f"the address space is limited to {limit / 1e6:,.0f} MB, and OpenVINO needs at least "
+            f"{LEAST_SPACE / 1e6:,.0f}; raise the limit (ulimit -v)"
+        )
+
+
 def find_device(name: str | None) -> str:
-    """Return a device as OpenVINO calls it, the CPU for None; for AUTO, which cannot export by
-    itself, the one that it chooses here."""
+    """Return a device as OpenVINO calls it: the CPU for None, what AUTO chooses for AUTO."""
     device = (name or DEFAULT_DEVICE).upper()
-    if device != AUTO:
+    if device != AUTO:  # which cannot export
         return device
     import openvino
 
@@ -48,10 +68,20 @@ def check_device(name: str, precision: str = "f32") -> None:
 
 
 def compile_graph(graph: Any, target: Target) -> Any:
-    """Return a graph as OpenVINO compiles it for a target."""
+    """Return a graph as OpenVINO compiles it for a target.
+
+    Raises:
+        EngineError: in another precision, which it chooses where the device lacks the one asked.
+    """
     import openvino
 
-    return openvino.Core().compile_model(graph, target.device, hints(target))
+    compiled = openvino.Core().compile_model(graph, target.device, hints(target))
+    asked = hints(target)[PRECISION]
+    if target.device == DEFAULT_DEVICE:
+        found = compiled.get_property(PRECISION).to_string()
+        if found != asked:
+            raise EngineError(f"asked for {asked}, {target.device} would compute in {found} here")
+    return compiled
 
 
 def hints(target: Target) -> dict[str, Any]:
@@ -59,7 +89,20 @@ def hints(target: Target) -> dict[str, Any]:
     kind = "THROUGHPUT" if target.throughput else "LATENCY"
     # What a graph in 8 bits leaves over is in float32.
     precision = "f32" if target.precision == "int8" else target.precision
-    return {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": kind}
+    return {PRECISION: precision, "PERFORMANCE_HINT": kind}
+
+
+def _keep_for_good() -> None:
+    """In a process that was forked, keep what OpenVINO made from being taken apart, which takes
+    the threads that stayed behind: it crashes at the end of the process."""
+    import ctypes
+
+    for one in _made:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_for_good)
 
 
 def run_of(compiled: Any, tensor: Any = None) -> Run:
@@ -69,10 +112,12 @@ def run_of(compiled: Any, tensor: Any = None) -> Run:
     requests = threading.local()  # one infer request is busy while a thread uses it
     # The weights stay in the mapped file, which has to live as long as the run.
     alive = (compiled, tensor)
+    _made.update(one for one in alive if one is not None)
 
     def run(pictures: NDArray[np.uint8], output: int) -> NDArray[np.float32]:
         if not hasattr(requests, "mine"):
             requests.mine = alive[0].create_infer_request()
+            _made.add(requests.mine)
         if output >= len(sizes):
             raise EngineError("a graph of an earlier version: make it again (topfive quantize)")
         answers = np.empty((len(pictures), sizes[output]), np.float32)

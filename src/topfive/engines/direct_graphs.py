@@ -1,9 +1,8 @@
 """A published network straight from its weight file to OpenVINO's operators, without Keras.
 
-Keras takes seconds to start, and is what every other graph is made by and compared with. A
-network whose card says `direct` has weights that are pinned by their hash, so that it can be
-compared once and for all: Keras's answers to fixed pictures are stored with the package
-(`scripts/make_direct_answers.py`), and a graph that does not give them is not kept.
+Keras takes seconds to start. A network whose card says `direct` has weights that are pinned by
+their hash, so that it can be compared once and for all: Keras's answers to fixed pictures are
+stored here (`scripts/make_direct_answers.py`), and a graph that does not give them is not kept.
 """
 
 from __future__ import annotations
@@ -27,8 +26,7 @@ ASSET = "direct_answers.npz"
 
 
 def is_direct(network: Network, content: str, target: blobs.Target) -> bool:
-    """Whether a network with these weights (their hash or stamp) can be compiled for a target
-    without Keras."""
+    """Whether a network with these weights (their hash or stamp) is compiled without Keras."""
     own = network.taught is None and content == network.weights.checksum
     return network.direct and own and target.precision != "int8"
 
@@ -52,8 +50,7 @@ def stored(network: Network) -> proofs.Answers:
 
 
 def build(network: Network, file: Path) -> Any:
-    """Return a network's graph: uint8 RGB (1, size, size, 3) → float32 probabilities, logits,
-    features.
+    """Return a graph: uint8 RGB (1, size, size, 3) → float32 probabilities, logits, features.
 
     Raises: see `convert`.
     """
@@ -79,11 +76,12 @@ def build(network: Network, file: Path) -> Any:
 
 class _GraphLayers:
     """The layers as OpenVINO's operators, with the tensors of a weight file in its order.
-
-    Batch normalisations become a part of the convolutions before them, in float64.
-    """
+    Batch normalisations become a part of the convolutions before them, in float64."""
 
     def __init__(self, tensors: dict[str, NDArray[np.generic]]) -> None:
+        from openvino import opset13
+
+        self._opset = opset13
         self._tensors: Iterator[NDArray[np.generic]] = (
             values for name, values in tensors.items() if values.dtype.kind == "f"
         )
@@ -92,34 +90,26 @@ class _GraphLayers:
     def convolution(
         self, x: Any, name: str, filters: int, kernel: int = 1, stride: int = 1, active: bool = True
     ) -> Any:
-        from openvino import opset13
-
         kernels, offset = self._normalised()
         kernels = kernels.reshape(filters, -1, kernel, kernel)
-        x = opset13.convolution(x, kernels, **_sliding(stride), name=name)
+        x = self._opset.convolution(x, kernels, **_sliding(stride), name=name)
         return self._finished(x, offset, active)
 
     def depthwise(self, x: Any, name: str, kernel: int, stride: int) -> Any:
-        from openvino import opset13
-
         kernels, offset = self._normalised()
         # A group for each channel: (groups, filters and channels of a group, kernel, kernel).
         kernels = kernels.reshape(-1, 1, 1, kernel, kernel)
-        x = opset13.group_convolution(x, kernels, **_sliding(stride), name=name)
+        x = self._opset.group_convolution(x, kernels, **_sliding(stride), name=name)
         return self._finished(x, offset, True)
 
     def add(self, x: Any, before: Any, name: str, rate: float) -> Any:  # noqa: ARG002
-        from openvino import opset13
-
-        return opset13.add(x, before, name=name)
+        return self._opset.add(x, before, name=name)
 
     def classify(self, x: Any, classes: int, dropout: float) -> Any:  # noqa: ARG002
-        from openvino import opset13
-
-        self.features = opset13.reduce_mean(x, np.array([2, 3]), keep_dims=False)
+        self.features = self._opset.reduce_mean(x, np.array([2, 3]), keep_dims=False)
         kernel, bias = (np.array(next(self._tensors), np.float32) for _ in range(2))
-        product = opset13.matmul(self.features, kernel.reshape(classes, -1), False, True)
-        return opset13.add(product, bias[np.newaxis])
+        product = self._opset.matmul(self.features, kernel.reshape(classes, -1), False, True)
+        return self._opset.add(product, bias[np.newaxis])
 
     def _normalised(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         kernels, scale, offset, mean, variance = (
@@ -132,10 +122,8 @@ class _GraphLayers:
         )
 
     def _finished(self, x: Any, offset: NDArray[np.float32], active: bool) -> Any:
-        from openvino import opset13
-
-        x = opset13.add(x, offset)
-        return opset13.clamp(x, 0.0, 6.0) if active else x
+        x = self._opset.add(x, offset)
+        return self._opset.clamp(x, 0.0, 6.0) if active else x
 
 
 def _sliding(stride: int) -> dict[str, Any]:

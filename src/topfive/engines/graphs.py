@@ -12,8 +12,6 @@ from topfive.errors import EngineError
 from topfive.networks import records
 from topfive.system import files
 
-WEIGHTED = ("Convolution", "GroupConvolution", "MatMul")
-
 
 def read_int8(folder: Path, hashes: Sequence[str]) -> Any:
     """Return the graph in 8 bits that is in a folder; see `records.find_int8`.
@@ -31,9 +29,7 @@ def read_int8(folder: Path, hashes: Sequence[str]) -> Any:
 
 def exported_graph(model: Any) -> Any:
     """Return the graph that Keras exports, for one picture at a time.
-
-    Keras only writes it to a file. Taking it on its way there spares 553 MB of disk.
-    """
+    Keras only writes it to a file. Taking it on its way there spares 553 MB of disk."""
     import keras
     import openvino
 
@@ -46,8 +42,7 @@ def exported_graph(model: Any) -> Any:
         model.export("graph.xml", format="openvino", verbose=False, input_signature=[picture])
     finally:
         openvino.serialize = serialize
-    (graph,) = graphs
-    return graph
+    return graphs.pop()
 
 
 def set_batch(graph: Any, batch: int | None) -> None:
@@ -71,10 +66,7 @@ def set_batch(graph: Any, batch: int | None) -> None:
 
 def multiply_from_the_left(graph: Any) -> None:
     """Turn each dense layer of one picture, row times weights, into weights times column.
-
-    OpenVINO then reads the weights where they are, in the mapped file. Otherwise it copies
-    them into a layout of its own at each start, which for VGG is half a gigabyte.
-    """
+    OpenVINO then reads the weights in the mapped file, and does not copy them at each start."""
     from openvino import opset13
 
     for product in graph.get_ops():
@@ -98,7 +90,7 @@ def layers(graph: Any) -> tuple[int, int]:
     """Return how many layers with weights have them in 8 bits, and how many there are."""
     kinds = []
     for layer in graph.get_ops():
-        if layer.get_type_name() not in WEIGHTED:
+        if layer.get_type_name() not in ("Convolution", "GroupConvolution", "MatMul"):
             continue
         source = layer.input_value(1).get_node()
         while source.get_type_name() != "Constant" and source.get_input_size():

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from topfive.engines import forks
 from topfive.engines.run import EXACT, Run
 from topfive.errors import DamagedWeightsError, EngineError, MissingExtraError, UsageError
 from topfive.networks import weights as weight_files
@@ -21,6 +22,7 @@ from topfive.networks.cards import Network
 from topfive.system import extras, files
 from topfive.system.processes import Background
 
+_started: dict[str, int] = {}  # the process in which Keras was imported here
 BATCH = 32  # pictures at a time: bounds memory
 
 
@@ -37,8 +39,7 @@ def load(
 ) -> Run:
     """Build the network and return its `Run`.
 
-    `weights` is a file with others than the published ones. A process has one Keras
-    backend, that of its first network.
+    `weights` is a file with others than the published ones.
 
     Raises:
         MissingExtraError: the backend's framework is not installed.
@@ -71,6 +72,8 @@ def start_keras(backend: str) -> Any:
             raise
         needs = f"the {backend} backend needs an extra: {extras.install(backend)}"
         raise MissingExtraError(needs) from error
+    if _started.setdefault("process", os.getpid()) != os.getpid():
+        raise forks.refuse("Keras")
     running_on = keras.backend.backend()
     if running_on != backend:
         raise EngineError(
@@ -84,8 +87,11 @@ def start_keras(backend: str) -> Any:
 def run_of(model: Any) -> Run:
     """Return a `Run` over a model that `keras_models.build` made; safe to call from threads."""
     lock = threading.Lock()  # Keras traces at the first call, and OpenVINO's request is one
+    opener = os.getpid()
 
     def run(pictures: NDArray[np.uint8], output: int) -> NDArray[np.float32]:
+        if os.getpid() != opener:
+            raise forks.refuse("this network")
         with lock, exact_predictions():
             some = (pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH))
             parts = [predict(model, batch)[output] for batch in some]

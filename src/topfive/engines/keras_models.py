@@ -1,8 +1,5 @@
 """A card and a weight file → a Keras model from uint8 RGB to probabilities.
-
-Runs on any Keras backend. A weight file fills the variables of a model that is built here;
-what else it describes is ignored.
-"""
+A weight file fills the variables of a model that is built here; what else it says is ignored."""
 
 from __future__ import annotations
 
@@ -48,10 +45,7 @@ def filled(network: Network, weights: Path) -> Any:
 
 def for_openvino(model: Any, network: Network) -> Any:
     """Return a model that `build` made with its channels first inside, where Keras can.
-
-    OpenVINO computes so. From channels last it gets two transpositions around each layer,
-    which keep it from merging layers and take up to half of the time.
-    """
+    From channels last OpenVINO gets transpositions around each layer: up to half of the time."""
     if not network.channels_first:
         return model
     turned = _with_outputs(bare(network, "channels_first"), network)
@@ -62,8 +56,7 @@ def for_openvino(model: Any, network: Network) -> Any:
 
 
 def answering(model: Any) -> Any:
-    """Return a model that shares the weights of one that `build` made and returns the
-    probabilities alone."""
+    """Return a model with the weights of one that `build` made, and its probabilities alone."""
     import keras
 
     return keras.Model(model.input, model.outputs[0], name=model.name)
@@ -77,8 +70,7 @@ def features(body: Any) -> Any:
     last = [layer for layer in body.layers if layer.weights][-1]
     found = last.input
     if len(found.shape) == 4:
-        form = last.data_format
-        found = keras.layers.GlobalAveragePooling2D(form, name="features")(found)
+        found = keras.layers.GlobalAveragePooling2D(last.data_format, name="features")(found)
     return keras.Model(body.input, found, name=body.name)
 
 
@@ -157,9 +149,7 @@ def with_scaling(body: Any, network: Network) -> Any:
 @contextmanager
 def without_initial_values() -> Iterator[None]:
     """Start this thread's variables at zero: the weight file overwrites every one.
-
-    Keras draws random values first, which for VGG16 takes longer than all the rest.
-    """
+    Keras draws random values first, which for VGG16 takes longer than all the rest."""
     import keras
 
     layer = keras.layers.Layer

@@ -1,24 +1,30 @@
 """Run a network that OpenVINO compiled, from the cache; compile it first where it is not there.
-
-From the cache nothing of Keras, SciPy or a training framework is imported.
-"""
+From the cache nothing of Keras, SciPy or a training framework is imported."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shutil
 import sys
-import tempfile
 from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
 
-from topfive.engines import blobs, keras_engine
-from topfive.engines.devices import check_device, find_device
+from topfive.engines import blobs, forks, keras_engine
+from topfive.engines.devices import check_address_space, check_device, find_device
 from topfive.engines.proofs import open_blob
 from topfive.engines.run import Run
-from topfive.errors import DamagedWeightsError, EngineError, TopfiveError, UsageError, WeightsError
+from topfive.errors import (
+    DamagedWeightsError,
+    EngineError,
+    TopfiveError,
+    UnusableWeightsError,
+    UsageError,
+    WeightsError,
+    WrongAnswersError,
+)
 from topfive.networks import records
 from topfive.networks import weights as weight_files
 from topfive.networks.cards import Network
@@ -58,6 +64,7 @@ def load(
             run's first call) it cannot run the network to 1e-4.
         WeightsError: the weights cannot be had or do not fit (from the run's first call).
     """
+    check_address_space()
     device = find_device(device)
     if threads is not None and device != blobs.DEFAULT_DEVICE:
         raise UsageError(f"--threads is for the CPU; {device} has none to bound")
@@ -70,8 +77,12 @@ def load(
     check_device(device, precision)  # imports OpenVINO while the file is read
     opening = Background(partial(open_blob, reading, target, threads)) if reading else None
 
+    opener = os.getpid()
+
     @cache
-    def ready() -> Run:
+    def ready_in(process: int) -> Run:
+        if process != opener:
+            return forks.open_again(network, weights, target, threads)
         try:
             if opening and (run := opening.result()):
                 return run
@@ -81,14 +92,19 @@ def load(
         held = own or weight_files.held(network, offline)
         try:
             return _compile(network, held, offline, target, graph, threads)
-        except (ConversionError, OSError) as error:
+        except (ConversionError, WrongAnswersError, OSError) as error:
             # Who asks for a GPU, or for 8 bits, is not helped by the CPU's float32.
             if device != blobs.DEFAULT_DEVICE or precision != "f32":
                 where = device if precision == "f32" else f"{device} in {precision}"
                 raise EngineError(f"{where} cannot run {network.title}: {error}") from error
             kept = f"cannot keep the compiled {network.title} in {blobs.folder()}"
             log.warning("%s: %s; every start will be slow", kept, error)
-            return _through_keras(network, weights, offline)
+            keras = sys.modules.get("keras")  # which cannot change the backend that it has here
+            backend = keras.backend.backend() if keras else "openvino"
+            return keras_engine.load(network, weights, backend=backend, offline=offline)
+
+    def ready() -> Run:
+        return ready_in(os.getpid())
 
     return Run(
         lambda pictures: ready()(pictures),
@@ -117,9 +133,11 @@ def _compile(
         with contextlib.suppress(blobs.DamagedBlobError):
             if run := open_blob(blobs.Reading(identity), target, threads):  # somebody else's
                 return run
+        if known := blobs.refusal(identity):
+            raise known
         log.info("compiling %s, once ...", network.title)
-        with tempfile.TemporaryDirectory(prefix=blobs.WORK, dir=blob.parent) as folder:
-            part = Path(folder) / blob.name
+        with files.work_folder(blob.parent, blobs.WORK) as folder:
+            part = folder / blob.name
             try:
                 _convert(network, held, target, graph, part)
             except DamagedWeightsError as error:
@@ -128,6 +146,9 @@ def _compile(
                 log.warning("%s; fetching it again", error)
                 held = weight_files.fetch(network, offline, again=True)
                 _convert(network, held, target, graph, part)
+            except (UnusableWeightsError, WrongAnswersError) as error:
+                blobs.refuse(identity, error)
+                raise
             part.replace(blob)
         blobs.remove_unused(keep=blob)
     try:
@@ -141,8 +162,7 @@ def _compile(
 def _convert(
     network: Network, held: Held, target: blobs.Target, graph: Path | None, blob: Path
 ) -> None:
-    """Write the file of a compiled network: here, or where that takes Keras, in a process of
-    its own."""
+    """Write the file of a compiled network; where that takes Keras, in a process of its own."""
     from topfive.engines import direct_graphs  # which no later start needs
 
     request = {
@@ -158,7 +178,7 @@ def _convert(
             direct_graphs.convert(network, held.path, target, blob)
         else:
             ask("topfive.engines.compile_process", request)
-    except WeightsError:
+    except (WeightsError, WrongAnswersError):
         raise
     except TopfiveError as error:
         raise ConversionError(str(error)) from error
@@ -166,10 +186,3 @@ def _convert(
         # OpenVINO's words for a full disk do not name it.
         free = shutil.disk_usage(blob.parent).free / 1e6
         raise ConversionError(f"{error} ({free:,.0f} MB free)") from None
-
-
-def _through_keras(network: Network, weights: Path | None, offline: bool) -> Run:
-    """Run the Keras model in this process, on whatever backend Keras already has here."""
-    keras = sys.modules.get("keras")
-    backend = keras.backend.backend() if keras else "openvino"
-    return keras_engine.load(network, weights, backend=backend, offline=offline)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from topfive.engines import blobs, devices
 from topfive.engines.run import Run, softmax
-from topfive.errors import EngineError
+from topfive.errors import EngineError, UnusableWeightsError, WrongAnswersError
 from topfive.networks.cards import Network
 from topfive.system.processes import last_line
 
@@ -25,10 +25,7 @@ Answers = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 def pictures(size: int, count: int = 2) -> NDArray[np.uint8]:
     """Return fixed pseudo-random pictures, uint8 (count, size, size, 3).
-
-    Noise at several scales, so that early and late layers both have something to see.
-    NumPy promises that this generator's numbers never change.
-    """
+    Noise at several scales is for early and late layers. NumPy never changes these numbers."""
     random = np.random.RandomState(SEED)
     total = np.zeros((count, size, size, 3))
     for cells in (3, 11, 47, size):
@@ -53,17 +50,23 @@ def write(
     in memory. A graph in 8 bits, for which nothing is expected, has the second to do alone.
 
     Raises:
-        EngineError: it does not answer so.
+        WrongAnswersError: it does not answer so.
+        UnusableWeightsError: what is expected is no finite numbers.
     """
     shown = pictures(network.size)
     compiled = devices.compile_graph(graph, target)
+    own = None
     if target.precision != "f32":
         if expected is not None:  # what is lost in less than float32 is `quantize`'s to say
             exact = devices.compile_graph(graph, replace(target, precision="f32"))
             prove(network, expected(), devices.run_of(exact), shown)
             del exact
         lowered = devices.run_of(compiled)
-        answers = lowered.logits(shown), lowered.features(shown)
+        answers, own = (lowered.logits(shown), lowered.features(shown)), lowered(shown)
+        if not all(np.isfinite(one).all() for one in (*answers, own)):
+            raise WrongAnswersError(
+                f"{network.title} has values that are too large for {target.precision}"
+            )
         expected = lambda: answers  # noqa: E731
     if expected is None:
         raise ValueError("a graph in float32 has to be compared with something")
@@ -73,7 +76,7 @@ def write(
     run = open_blob(blobs.Reading(identity, blob), target)
     if run is None:
         raise EngineError(f"{blob} went away")
-    prove(network, expected(), run, shown)
+    prove(network, expected(), run, shown, own)
 
 
 def open_blob(
@@ -96,28 +99,43 @@ def open_blob(
     try:
         compiled = openvino.Core().import_model(tensor, target.device, config)
     except RuntimeError as error:
+        if "alloc" in str(error):  # which is no fault of the file
+            raise MemoryError(last_line(str(error))) from error
         reason = f"OpenVINO refuses it: {last_line(str(error))}"
         raise blobs.DamagedBlobError(f"{reading.file} ({reason})") from error
     return devices.run_of(compiled, tensor)
 
 
-def prove(network: Network, expected: Answers, run: Run, shown: NDArray[np.uint8]) -> None:
+def prove(
+    network: Network,
+    expected: Answers,
+    run: Run,
+    shown: NDArray[np.uint8],
+    probabilities: NDArray[np.float32] | None = None,
+) -> None:
     """Compare a compiled network's answers with the logits and features that are expected.
+    The `probabilities` are those of the logits, or as given: float16 keeps three digits of them.
 
     Raises:
-        EngineError: some probability differs by more than `TOLERANCE`, or some logit or
+        WrongAnswersError: some probability differs by more than `TOLERANCE`, or some logit or
             feature by more than that part of the largest.
+        UnusableWeightsError: what is expected is no finite numbers, nor what is answered.
     """
     logits, features = expected
+    if not (np.isfinite(logits).all() or np.isfinite(run.logits(shown)).all()):
+        raise UnusableWeightsError(
+            f"{network.title} answers with no finite numbers: its weights cannot be used"
+        )
+    source = "Keras" if probabilities is None else "what it was before it was stored"
     for what, known, found in (
-        ("a probability", softmax(logits), run(shown)),
+        ("a probability", softmax(logits) if probabilities is None else probabilities, run(shown)),
         ("a logit", logits, run.logits(shown)),
         ("a feature", features, run.features(shown)),
     ):
         difference = np.abs(known - found).max() / max(1.0, float(np.abs(known).max()))
         # Not `difference > TOLERANCE`: that lets NaN pass.
         if not difference <= TOLERANCE:
-            raise EngineError(
-                f"the compiled {network.title} differs from Keras by {difference:.2g} in "
+            raise WrongAnswersError(
+                f"the compiled {network.title} differs from {source} by {difference:.2g} in "
                 f"{what}; at most {TOLERANCE:g} is allowed"
             )

@@ -21,8 +21,7 @@ class Run:
 
     A call returns probabilities, `logits` what the softmax makes them of, and `features`
     (n, features) what the last layer with weights is given. All may be called from several
-    threads. Many pictures are answered fastest with `batch` of them a call and as many calls
-    at a time as `parallel` returns.
+    threads; many pictures are fastest with `batch` a call, in `parallel()` calls at a time.
     """
 
     answer: Answer

@@ -3,8 +3,7 @@
 Such a file is five streams of Python's opcodes and then the numbers: a magic number, a version,
 the machine's habits, the state dict, the names of the storages; then each storage's length and
 content. The streams are never unpickled: the opcodes that such files need are interpreted here,
-on plain values. Nothing is imported or called whatever a file names, and nothing is taken for
-longer, larger or deeper than its bytes are.
+on plain values. Nothing is imported or called, or taken for larger or deeper than its bytes are.
 
 Source: `torch.serialization._legacy_load` of PyTorch 2.13; Python's `pickletools`.
 """
@@ -25,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive.errors import WeightsError
+from topfive.system.files import open_regular
 
 # The stream that each such file begins with: torch's magic number.
 TORCH_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -60,14 +60,13 @@ class _Tensor:
 
 
 def read(file: Path) -> dict[str, NDArray[np.generic]]:
-    """Return a file's tensors by their names, in its order: views of its content, read-only, none
-    with more numbers than its storage has.
+    """Return a file's tensors by their names, in its order: read-only views of its storages.
 
     Raises:
         WeightsError: the file is no such file, is cut or damaged, or holds anything else.
     """
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             content = stream.read(len(TORCH_MAGIC))
             if content != TORCH_MAGIC:
                 raise WeightsError("no PyTorch file of the kind from before its zip archives")
@@ -146,10 +145,7 @@ def _interpret(content: bytes, position: int, what: str) -> tuple[Any, int]:
 
 class _Machine:
     """The values that a stream's opcodes have left so far: a stack, and those kept by number.
-
-    Values are compared and hashed only after their types were looked at: tuples of tuples of
-    one tuple can stand for more parts than there is time for.
-    """
+    Their types are looked at before they are compared or hashed: nested tuples may never end."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []

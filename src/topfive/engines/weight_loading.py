@@ -15,7 +15,7 @@ from topfive.engines.torch_files import TORCH_MAGIC
 from topfive.engines.weight_formats import ZIP_MAGIC
 from topfive.errors import WeightsError
 from topfive.networks.weights import HDF5_MAGIC
-from topfive.system.files import reading
+from topfive.system.files import open_regular, reading
 
 
 def load_weights(model: Any, file: Path) -> None:
@@ -26,10 +26,9 @@ def load_weights(model: Any, file: Path) -> None:
     whose tensors have to come in the order of the layers.
 
     Raises:
-        WeightsError: the file is missing, cut, foreign, or a tensor does not fit; the
-            message names the first such tensor.
+        WeightsError: the file is missing, cut, foreign, or a tensor, which is named, does not fit.
     """
-    with reading(file), file.open("rb") as stream:
+    with reading(file), open_regular(file) as stream:
         magic = stream.read(len(HDF5_MAGIC))
     try:
         if magic == HDF5_MAGIC or magic.startswith(ZIP_MAGIC):
@@ -114,6 +113,7 @@ def _assign(variables: Iterable[Any], tensors: Iterable[tuple[str, Any]]) -> Non
                 f"{variable.path!r} has the shape {tuple(variable.shape)}, "
                 f"{name!r} in the file {shape}"
             )
+        weight_formats.check_packing(name, dataset)
         pairs.append((variable, name, dataset))
     for variable, name, dataset in pairs:
         with np.errstate(over="ignore"):  # to infinity, which is refused next
@@ -128,7 +128,7 @@ def _load_deep_compression(model: Any, file: Path) -> None:
     if not model.name.startswith("squeezenet"):
         raise WeightsError("a .net file holds the weights of SqueezeNet v1.0 only")
     kernels = [(layer.name, tuple(layer.weights[0].shape)) for layer in layers]
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         data = stream.read(4 * int(model.count_params()))  # uncompressed it would be that long
     tensors = deep_compression.decode(data, kernels)
     variables = [variable for layer in layers for variable in layer.weights]
@@ -159,8 +159,7 @@ def _turned(
 
 
 def _torch_places(model: Any) -> Iterator[tuple[Any, str, tuple[int, ...]]]:
-    """Yield the variables in the order in which torch keeps them, each with the end of its name
-    there and the order in which Keras has its axes."""
+    """Yield the variables in torch's order, each with its name's end there and Keras's axes."""
     import keras
 
     axes: tuple[int, ...]

@@ -14,7 +14,6 @@ from topfive.version import __version__
 
 SIDE = 1024  # of the product's matrices: large enough to keep all units busy, small for a cache
 PRODUCT_OPERATIONS = 2 * SIDE**3  # a multiplication and an addition are two operations
-RANGE = 4.0  # what the product's 8 bits span; its matrices are normally distributed
 
 
 def count_multiply_adds(graph: Any) -> int:
@@ -31,10 +30,8 @@ def _count(operation: Any) -> int:
     if kind == "MatMul":
         transposed = operation.get_attributes()["transpose_a"]
         shared = operation.input(0).get_shape()[-2 if transposed else -1]
-    elif kind == "Convolution":  # weights: (out, in, height, width)
-        shared = math.prod(list(operation.input(1).get_shape())[1:])
-    elif kind == "GroupConvolution":  # weights: (groups, out, in, height, width)
-        shared = math.prod(list(operation.input(1).get_shape())[2:])
+    elif kind in ("Convolution", "GroupConvolution"):  # weights: (..., in, height, width)
+        shared = math.prod(list(operation.input(1).get_shape())[-3:])
     else:
         return 0
     return int(math.prod(operation.output(0).get_shape()) * shared)
@@ -50,7 +47,7 @@ def make_product(precision: str) -> Any:
     values = np.random.default_rng(0).standard_normal((SIDE, SIDE), np.float32)
     factors = [left, opset13.constant(values)]
     if precision == "int8":
-        low, high = np.float32(-RANGE), np.float32(RANGE)
+        low, high = np.float32(-4), np.float32(4)  # the values are normally distributed
         factors = [
             opset13.fake_quantize(factor, low, high, low, high, levels)
             for factor, levels in zip(factors, (256, 255), strict=True)

@@ -1,7 +1,4 @@
-"""How fast networks answer on this machine's CPU, and how close that is to what it can do.
-
-Pictures are not read here: the networks alone are timed.
-"""
+"""How fast networks answer on this machine's CPU, and how close that is to what it can do."""
 
 from __future__ import annotations
 
@@ -40,9 +37,8 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Turn:
-    """One run of a configuration: pictures a second; the seconds that each answer took;
-    arithmetic operations a second, the network's and those of the matrix product before and
-    after it."""
+    """One run of a configuration: pictures a second; the seconds that each answer took; operations
+    a second, the network's and those of the matrix product before and after it."""
 
     configuration: Configuration
     rate: float
@@ -112,8 +108,10 @@ def bench(
         WeightsError: the weights are not here.
         EngineError: OpenVINO cannot run it so.
     """
-    threads = threads or tuple(dict.fromkeys((1, arithmetic.count_cpus())))
-    check_threads(threads)
+    cpus = arithmetic.count_cpus()
+    threads = threads or tuple(dict.fromkeys((1, cpus)))
+    if max(threads) > cpus:
+        raise UsageError(f"{max(threads)} threads: this process may use {cpus} CPUs")
     found = bench_subjects.find(networks, precisions, weights, random_weights)
     turns = [] if turns is None else turns
     progress(0, 1, None)
@@ -159,14 +157,6 @@ def to_dict(measurements: Sequence[Measurement], settings: Mapping[str, Any]) ->
     }
 
 
-def check_threads(threads: Sequence[int]) -> None:
-    """Raise a `UsageError` if there are fewer CPUs than threads."""
-    if max(threads) > arithmetic.count_cpus():
-        raise UsageError(
-            f"{max(threads)} threads: this process may use {arithmetic.count_cpus()} CPUs"
-        )
-
-
 def combine(
     ready: Sequence[Subject], threads: Sequence[int], batches: Sequence[int]
 ) -> list[Configuration]:
@@ -191,9 +181,11 @@ def measure(ways: Sequence[Configuration], seconds: float, runs: int) -> Iterato
     try:
         for _ in range(runs):
             for way in ways:
-                precision = way.subject.precision
-                limit = compiled_product(precision, way.mode, way.threads)
-                compiled = _compiled(way)
+                target = blobs.Target(
+                    throughput=way.mode == THROUGHPUT, precision=way.subject.precision
+                )
+                limit = compiled_product(target, way.threads)
+                compiled = _compiled(way, target)
                 before = answers_per_second(run(limit, seconds * PRODUCT_SHARE))
                 answers = run(compiled, seconds)
                 after = answers_per_second(run(limit, seconds * PRODUCT_SHARE))
@@ -206,28 +198,25 @@ def measure(ways: Sequence[Configuration], seconds: float, runs: int) -> Iterato
         raise EngineError(f"OpenVINO cannot run {name}, {way.batch} at a time: {reason}") from error
 
 
-def _compiled_product(precision: str, mode: str, threads: int) -> Any:
-    return _compile(arithmetic.make_product(precision), precision, mode, threads)
+def _compiled_product(target: blobs.Target, threads: int) -> Any:
+    return _compile(arithmetic.make_product(target.precision), target, threads)
 
 
-def _compiled(way: Configuration) -> Any:
+def _compiled(way: Configuration, target: blobs.Target) -> Any:
     import openvino
 
-    subject, mode = way.subject, way.mode
-    graph = openvino.Core().read_model(subject.graph)
+    graph = openvino.Core().read_model(way.subject.graph)
     if way.batch > 1:
         graphs.set_batch(graph, way.batch)
-    target = blobs.Target(throughput=mode == THROUGHPUT, precision=subject.precision)
-    if subject.network.large_dense and target.dense_in_place:
+    if way.subject.network.large_dense and target.dense_in_place:
         graphs.multiply_from_the_left(graph)  # as `classify` runs it
-    return _compile(graph, subject.precision, mode, way.threads)
+    return _compile(graph, target, way.threads)
 
 
-def _compile(graph: Any, precision: str, mode: str, threads: int) -> Any:
+def _compile(graph: Any, target: blobs.Target, threads: int) -> Any:
     import openvino
 
-    hints = devices.hints(blobs.Target(throughput=mode == THROUGHPUT, precision=precision))
-    config = {**hints, "INFERENCE_NUM_THREADS": threads}
+    config = {**devices.hints(target), "INFERENCE_NUM_THREADS": threads}
     return openvino.Core().compile_model(graph, blobs.DEFAULT_DEVICE, config)
 
 

@@ -19,18 +19,16 @@ WIDTH, HEIGHT = 420, 440  # of a network's panel, in pixels
 MARGIN = 120  # more, so that the legend fits where there is one panel
 
 
-def check(file: Path) -> None:
+def check(file: Path, force: bool = False) -> None:
     """Refuse, before anything is measured, what `write` could not write.
 
-    Raises:
-        UsageError: see `files.check_target`; the suffixes are `FORMATS`.
-        MissingExtraError: matplotlib is not installed.
+    Raises: what `files.check_target` and `plots.check` do.
     """
-    files.check_target(file, FORMATS)
+    files.check_target(file, FORMATS, force)
     plots.check()
 
 
-def write(file: Path, measurements: Sequence[Measurement]) -> None:
+def write(file: Path, measurements: Sequence[Measurement], force: bool = False) -> None:
     """Draw the throughputs into a file, which appears when it is whole.
 
     Each network has a panel, each precision and number of threads a line with the range of
@@ -56,7 +54,7 @@ def write(file: Path, measurements: Sequence[Measurement]) -> None:
 
     format, width = file.suffix.lower()[1:], MARGIN + WIDTH * max(1, len(names))
     content = plots.picture(draw, format, width=width, height=HEIGHT)
-    with files.replacing(file) as part:
+    with files.replacing(file, force) as part:
         part.write_bytes(content)
 
 

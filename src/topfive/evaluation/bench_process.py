@@ -1,5 +1,4 @@
-"""The graph of a network that is measured, written by
-`python -m topfive.evaluation.bench_process REQUEST`."""
+"""The graph of a network to measure: `python -m topfive.evaluation.bench_process REQUEST`."""
 
 from __future__ import annotations
 
@@ -18,22 +17,23 @@ from topfive.networks.find import find_network
 from topfive.system.processes import serve, skip_openvino_converter
 
 
-def write_graph(network: Network, file: Path, checksum: str, graph: Path) -> None:
+def answer(request: dict[str, Any]) -> None:
     """Write a network's graph as topfive compiles it, for one picture at a time."""
+    network, checksum = find_network(request["network"]), request["checksum"]
     if checksum == RANDOM:
         model = random_model(network)
     else:
-        model = keras_engine.checked_model(network, file, checksum)
+        model = keras_engine.checked_model(network, Path(request["file"]), checksum)
     import openvino
 
     from topfive.engines import keras_models
 
-    openvino.serialize(graphs.exported_graph(keras_models.for_openvino(model, network)), graph)
+    graph = graphs.exported_graph(keras_models.for_openvino(model, network))
+    openvino.serialize(graph, request["graph"])
 
 
 def random_model(network: Network) -> Any:
-    """Return a network's Keras model with made-up weights, small and large enough for its
-    answers to depend on the picture.
+    """Return a network's Keras model with made-up weights, whose answers depend on the picture.
 
     Source: He et al. 2015, arXiv:1502.01852.
     """
@@ -53,12 +53,6 @@ def random_model(network: Network) -> Any:
         elif variable.name in ("gamma", "moving_variance", "variance"):
             variable.assign(np.ones(shape, np.float32))
     return keras_models.with_scaling(body, network)
-
-
-def answer(request: dict[str, Any]) -> None:
-    """Do what `bench_subjects` asks for."""
-    file, graph = Path(request["file"]), Path(request["graph"])
-    write_graph(find_network(request["network"]), file, request["checksum"], graph)
 
 
 if __name__ == "__main__":

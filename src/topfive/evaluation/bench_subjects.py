@@ -26,9 +26,8 @@ RANDOM = "random"  # stands for the hash of weights that are made up
 
 @dataclass(frozen=True)
 class Subject:
-    """A network in one precision: its graph in a file, for one picture at a time, and the
-    multiplications, each with an addition, for one. `weights` is their hash, see
-    `weights.fingerprint`."""
+    """A network in one precision: its weights' hash (`weights.fingerprint`), its graph in a file,
+    for one picture at a time, and the multiplications, each with an addition, for one."""
 
     network: Network
     precision: str
@@ -43,8 +42,7 @@ def find(
     weights: Path | None = None,
     random: bool = False,
 ) -> list[tuple[Network, str, str]]:
-    """Return what there is to measure: networks, each in its precisions, and the weights' hash
-    (see `weights.fingerprint`).
+    """Return what there is to measure: networks, each in its precisions, and the weights' hash.
 
     `precisions` None is float32 and, where a network has a graph in 8 bits here, that; `weights`
     is a file with others, and `random` makes them up: they are as fast.
@@ -82,7 +80,7 @@ def _checksum(network: Network, file: Path | None) -> str:
     if file is None and not weight_files.path(network).is_file():
         if network.taught and network.taught.body:
             weight_files.held(network)  # raises the error that says so
-        get = f"topfive weights fetch {network.taught.backbone if network.taught else network.name}"
+        get = f"topfive weights fetch {network.backbone}"
         random = "" if network.taught else "; or measure with --random-weights, which are as fast"
         raise WeightsError(
             f"the weights of {network.title} are not here: {get}{random}{weight_files.way_out()}"
@@ -126,8 +124,7 @@ def _make_graph(network: Network, file: Path | None, checksum: str, graph: Path)
     if network.taught:  # the hash of the file alone
         checksum = weight_files.checksum(network) or ""
     request = {"network": network.reference, "file": place, "checksum": checksum}
-    request["graph"] = str(graph)
     try:
-        ask("topfive.evaluation.bench_process", request)
+        ask("topfive.evaluation.bench_process", request | {"graph": str(graph)})
     except ChildError as error:
         raise EngineError(f"cannot make the graph of {network.title}: {error}") from error

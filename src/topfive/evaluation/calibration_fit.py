@@ -60,17 +60,19 @@ def check(method: str, reject_score: str, reject_rate: float) -> None:
 def fit(
     logits: NDArray[np.float32],
     truths: NDArray[np.intp],
-    *,
     method: str = METHODS[0],
     reject_score: str = REJECT_SCORES[0],
     reject_rate: float = REJECT_RATE,
+    *,
     recipe: str,
     precision: str = "f32",
+    groups: NDArray[np.intp] | None = None,
 ) -> Calibration:
     """Return the calibration by logits (n, classes) of pictures of the classes `truths` (n,).
 
     `method` is one of `METHODS`, `reject_score` one of `REJECT_SCORES`. Of pictures like
-    these, a share of at most `reject_rate` (0 to 1) is rejected.
+    these, a share of at most `reject_rate` (0 to 1) is rejected. Pictures of one of the `groups`
+    (n,) are not measured on by one another.
 
     Raises:
         UsageError: there are too few pictures for the rate, or one of the options is unknown.
@@ -81,24 +83,16 @@ def fit(
     scores = np.sort(_true_scores(logits, truths, penalty, free))
     plain = np.ones(len(truths))
     apart = np.empty(len(truths))
-    for train, test in _folds(len(truths)):
+    for train, test in _folds(len(truths), groups):
         apart[test] = find_temperature(logits[train], truths[train])
-    return Calibration(
-        find_temperature(logits, truths),
-        method,
-        tuple((np.ceil(scores * 1e6) / 1e6).tolist()),  # up: larger sets, by nothing that shows
-        penalty,
-        free,
-        reject_score,
-        threshold,
-        reject_rate,
-        len(truths),
-        recipe,
-        precision,
-        (_likelihood(logits, truths, plain), _likelihood(logits, truths, apart)),
-        (_error(logits, truths, plain), _error(logits, truths, apart)),
-        __version__,
-    )
+    temperature = find_temperature(logits, truths)
+    rounded = np.ceil(scores * 1e6) / 1e6  # up: larger sets, by nothing that shows
+    sets = method, tuple(rounded.tolist()), penalty, free
+    rejection = reject_score, threshold, reject_rate
+    seen = len(truths), recipe, precision
+    nll = _likelihood(logits, truths, plain), _likelihood(logits, truths, apart)
+    ece = _error(logits, truths, plain), _error(logits, truths, apart)
+    return Calibration(temperature, *sets, *rejection, *seen, nll, ece, __version__)
 
 
 def find_temperature(logits: NDArray[np.float32], truths: NDArray[np.intp]) -> float:
@@ -117,18 +111,21 @@ def find_temperature(logits: NDArray[np.float32], truths: NDArray[np.intp]) -> f
 
 
 def find_sets(
-    found: Calibration, logits: NDArray[np.float32], truths: NDArray[np.intp]
+    found: Calibration,
+    logits: NDArray[np.float32],
+    truths: NDArray[np.intp],
+    groups: NDArray[np.intp] | None = None,
 ) -> tuple[Sets, ...]:
     """Return what the sets are on each tenth of the pictures by the other nine, for those of
     `COVERAGES` that so many can promise."""
     from scipy.stats import beta
 
     count = len(truths)
-    fewest = min(len(train) for train, _ in _folds(count))
+    fewest = min(len(train) for train, _ in _folds(count, groups))
     coverages = [one for one in COVERAGES if quantile(fewest, one) <= fewest]
     scores = _true_scores(logits, truths, found.penalty, found.free)
     bounds = np.empty((count, len(coverages)))
-    for train, test in _folds(count):
+    for train, test in _folds(count, groups):
         places = [quantile(len(train), coverage) - 1 for coverage in coverages]
         bounds[test] = np.sort(scores[train])[places]
     sizes = np.empty_like(bounds)
@@ -147,12 +144,14 @@ def find_sets(
     return tuple(result)
 
 
-def find_rejected(found: Calibration, logits: NDArray[np.float32]) -> Measure:
+def find_rejected(
+    found: Calibration, logits: NDArray[np.float32], groups: NDArray[np.intp] | None = None
+) -> Measure:
     """Return how many pictures of each tenth are rejected by the threshold of the others."""
     scores = reject_scores(logits, found.reject_score)
     rejected = sum(
         int(np.count_nonzero(scores[test] < _threshold(scores[train], found.reject_rate)))
-        for train, test in _folds(len(scores))
+        for train, test in _folds(len(scores), groups)
     )
     return metrics.share(rejected, len(scores))
 
@@ -203,11 +202,16 @@ def _error(
     return metrics.calibration_error(metrics.reliability(confidences, right))
 
 
-def _folds(count: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield for each tenth of the pictures the others and itself, mixed, always in one way."""
-    mixed = np.random.default_rng(0).permutation(count)
-    for test in np.array_split(mixed, FOLDS):
-        yield np.setdiff1d(mixed, test), test
+def _folds(
+    count: int, groups: NDArray[np.intp] | None
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield for each tenth of the pictures the others and itself, mixed, always in one way, with
+    each group in one of them."""
+    whole, places = np.unique(np.arange(count) if groups is None else groups, return_inverse=True)
+    mixed = np.random.default_rng(0).permutation(len(whole))
+    for some in np.array_split(mixed, FOLDS):
+        test = some if len(whole) == count else np.flatnonzero(np.isin(places, some))
+        yield np.setdiff1d(np.arange(count), test), test
 
 
 def _chunks(count: int) -> Iterator[slice]:

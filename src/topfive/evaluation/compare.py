@@ -22,7 +22,7 @@ from topfive.networks.published import NETWORKS
 from topfive.networks.taught_folders import check_weights
 from topfive.pictures import preparation
 from topfive.results import Failure, Prediction
-from topfive.sources.source import MAX_PIXELS, from_object
+from topfive.sources.source import MAX_PIXELS, SECONDS, from_object
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -86,18 +86,14 @@ class SideBySide:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
         names = [one.network.name for one in self.contenders]
-        pictures = [
-            {
-                "source": one.source,
-                "label": one.label,
-                "votes": one.votes,
-                "answers": [
-                    {"network": name, "predictions": [asdict(best) for best in answer]}
-                    for name, answer in zip(names, one.answers, strict=True)
-                ],
-            }
-            for one in self.pictures
-        ]
+        pictures = []
+        for one in self.pictures:
+            answers = [
+                {"network": name, "predictions": [asdict(best) for best in answer]}
+                for name, answer in zip(names, one.answers, strict=True)
+            ]
+            said = {"source": one.source, "label": one.label, "votes": one.votes}
+            pictures.append(said | {"answers": answers})
         networks = [
             {
                 "network": one.network.name,
@@ -116,11 +112,7 @@ class SideBySide:
 
 
 def find_here() -> list[Network]:
-    """Return the networks whose weights are on this machine.
-
-    Raises:
-        WeightsError: there are none.
-    """
+    """Return the networks whose weights are here; raise a `WeightsError` where there are none."""
     found = [card for card in NETWORKS.values() if weight_files.path(card).is_file()]
     if not found:
         raise WeightsError(
@@ -146,6 +138,7 @@ def compare(
     window: tuple[float, float] | None = None,
     offline: bool = False,
     max_pixels: int = MAX_PIXELS,
+    timeout: float = SECONDS,
     progress: Callable[[str], None] = lambda _: None,
 ) -> SideBySide:
     """Return what networks answer to pictures, and what that takes.
@@ -161,8 +154,7 @@ def compare(
     """
     check_choice("backend", backend, ENGINES)
     check_choice("precision", precision, PRECISIONS)
-    cards = [find_network(one) for one in networks]
-    cards = list(dict.fromkeys(cards or find_here()))
+    cards = list(dict.fromkeys([find_network(one) for one in networks] or find_here()))
     if top < 1 or max_pixels < 1 or (threads is not None and threads < 1):
         raise UsageError("top, max_pixels and threads must be at least 1")
     if weights is not None and len(cards) > 1:
@@ -182,7 +174,7 @@ def compare(
             compare_setting.prepare(card, setting)
         progress("reading the pictures")
         ways = list(zip(cards, recipes, squares, strict=True))
-        read = list(_read(pictures, ways, max_pixels))
+        read = list(_read(pictures, ways, max_pixels, timeout))
         failures = tuple(one for one in read if isinstance(one, Failure))
         kept = [one for one in read if not isinstance(one, Failure)]
         if not kept:
@@ -222,7 +214,10 @@ def find_majority(first: Sequence[Prediction]) -> tuple[str | None, int]:
 
 
 def _read(
-    pictures: Iterable[Picture | Source], ways: Sequence[tuple[Network, Recipe, Path]], limit: int
+    pictures: Iterable[Picture | Source],
+    ways: Sequence[tuple[Network, Recipe, Path]],
+    limit: int,
+    timeout: float,
 ) -> Iterator[tuple[str, Image.Image] | Failure]:
     """Yield the name and the thumbnail of each picture of up to `limit` pixels, and write its
     square for each network, by a recipe, to that network's file."""
@@ -233,7 +228,7 @@ def _read(
         streams = [stack.enter_context(path.open("wb")) for _, _, path in ways]
         for source in map(from_object, pictures):
             try:
-                content = source.read()
+                content = source.read(timeout=timeout)
                 # Few recipes differ in how a picture is decoded: in `tutorial`, in windows.
                 decoded = {
                     how: preparation.decode(content, recipe, limit)[0]

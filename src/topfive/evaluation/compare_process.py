@@ -40,11 +40,7 @@ def answer(run: Run, network: Network, squares: Path, answers: Path) -> dict[str
             times.append(perf_counter() - start)
             if 0 < turn <= count:
                 row.tofile(target)
-    return {
-        "answers": count,
-        "milliseconds": 1000 * median(times[1:]),
-        "memory": memory.peak(),
-    }
+    return {"answers": count, "milliseconds": 1000 * median(times[1:]), "memory": memory.peak()}
 
 
 def respond(request: dict[str, Any]) -> dict[str, Any]:

@@ -20,8 +20,7 @@ from topfive.system.processes import ChildError
 
 @dataclass(frozen=True)
 class Setting:
-    """How a network is run: with other `weights` than the published ones, on a `backend` (of
-    `ENGINES`), with what that is told."""
+    """How a network is run: with `weights` in a file (None: its own), on one of `ENGINES`."""
 
     weights: str | None
     backend: str
@@ -85,8 +84,7 @@ def prepare(network: Network, setting: Setting) -> None:
 
 
 def ask(network: Network, setting: Setting, squares: Path) -> Answers:
-    """Return a network's answers to the pictures in a file, uint8 (n, size, size, 3), from a
-    process of its own.
+    """Let a process of its own answer the pictures in a file, uint8 (n, size, size, 3).
 
     Raises: what loading it there does.
     """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topfive.classification.classifier import Classifier, PictureOptions
+from topfive.classification.pipeline import NOT_FINITE
 from topfive.errors import EngineError, UsageError
 from topfive.evaluation import familiar_pictures, ground_truth, metrics
 from topfive.evaluation.evaluations import BEST, Comparison, Evaluation, Judgement, comparison_of
@@ -26,7 +26,6 @@ from topfive.networks.cards import Network
 from topfive.networks.find import find_network
 from topfive.networks.labels import Label, top_predictions
 from topfive.results import Failure, Listener
-from topfive.sources.source import Source
 from topfive.system.memory import peak, reset_peak
 
 FLATTERS = "the accuracy on such pictures flatters; others give the true one"
@@ -56,6 +55,7 @@ def evaluate(
     precisions: Iterable[str] = ("f32",),
     truth: str | os.PathLike[str] | None = None,
     numbers: str | None = None,
+    class_column: str | None = None,
     restrict: bool = False,
     listener: EvaluationListener | None = None,
     **options: Unpack[PictureOptions],
@@ -63,13 +63,12 @@ def evaluate(
     """Measure networks (none: the default) on a folder of labelled pictures, one after the
     other: each in every precision with every recipe.
 
-    For the folder, `truth` and `numbers` see `ground_truth.read`, for `restrict` see `judge`;
-    `options` are those of `Classifier`.
+    For the folder, `truth`, `numbers` and `class_column` see `ground_truth.read`, for `restrict`
+    see `judge`; `options` are those of `Classifier`.
 
     Raises:
         UsageError: the pictures have no classes, or an option is unknown or does not fit.
-        WeightsError, EngineError, MissingExtraError: see `Classifier`; all before the first
-            picture.
+        WeightsError, EngineError, MissingExtraError: see `Classifier`, before the first picture.
     """
     cards = [find_network(one) for one in networks] or [find_network()]
     runs = list(dict.fromkeys(product(cards, precisions, recipes)))
@@ -81,18 +80,18 @@ def evaluate(
         names = ", ".join(card.name for card in cards)
         raise UsageError(f"networks with the same classes can be compared; received {names}")
     listener = listener or EvaluationListener()
-    found = ground_truth.read(folder, labels.of(cards[0]), truth, numbers)
+    found = ground_truth.read(folder, labels.of(cards[0]), truth, numbers, class_column)
     listener.found(found)
     for card in dict.fromkeys(cards):
         if said := familiar_pictures.by_names(card, found):
             listener.warn(f"{said}; {FLATTERS}")
-
-    def load(card: Network, precision: str, recipe: str) -> Classifier:
-        return Classifier(card, precision=precision, recipe=recipe, throughput=True, **options)
-
-    for run in runs if len(runs) > 1 else ():
-        load(*run)  # what is in its way shall be said now, not after hours with those before it
-    evaluations = [_measure(partial(load, *run), found, restrict, listener) for run in runs]
+    loads = [
+        partial(Classifier, card, precision=precision, recipe=recipe, throughput=True, **options)
+        for card, precision, recipe in runs
+    ]
+    for load in loads if len(runs) > 1 else ():
+        load()  # what is in its way shall be said now, not after hours with those before it
+    evaluations = [_measure(load, found, restrict, listener) for load in loads]
     return comparison_of(os.fsdecode(folder), found.layout, len(found.classes), evaluations)
 
 
@@ -101,7 +100,9 @@ def _measure(
 ) -> Evaluation:
     gc.collect()  # the network before it
     reset_peak()
-    trial = Trial(load(), found, listener)
+    classifier = load()
+    classifier.drafts = False  # what is measured is exact, whatever it costs
+    trial = Trial(classifier, found, listener)
     evaluation = judge(trial, found.classes if restrict else None)
     if said := familiar_pictures.by_contents(trial.classifier.network, trial.hashes):
         listener.warn(f"{said}; {FLATTERS}")
@@ -133,28 +134,22 @@ class Trial:
 
     def __iter__(self) -> Iterator[Answered]:
         """Raise an `EngineError` where the answers are no numbers."""
-        truths: deque[int] = deque()  # of the pictures that are being read
-
-        def draw() -> Iterator[Source]:
-            for source, truth in self.pictures:
-                truths.append(truth)
-                yield source
-
+        sources = (source for source, _ in self.pictures)
         self.listener.ready(self.classifier)
         self.listener.begin(len(self.pictures))
-        for source, response in self.classifier.responses(draw(), output=self.output):
-            truth, values = truths.popleft(), response.values
+        for source, response in self.classifier.responses(sources, output=self.output):
+            values = response.values
             if isinstance(values, Failure):
+                if values.kind == NOT_FINITE:
+                    raise EngineError(
+                        f"{self.classifier.network.name} in {self.classifier.precision} answers "
+                        f"{source.name!r} with no numbers (NaN); another precision or device may do"
+                    )
                 self.failures.append(values)
                 self.listener.add(source.name, values)
                 continue
-            if not np.isfinite(values).all():
-                raise EngineError(
-                    f"{self.classifier.network.name} in {self.classifier.precision} answers "
-                    f"{source.name!r} with no numbers (NaN); another precision or device may do"
-                )
             self.hashes.append(response.sha256)
-            yield Answered(source.name, truth, values)
+            yield Answered(source.name, self.pictures.truths[source.name], values)
             self.listener.add(source.name, None)
         self.listener.end()
 
@@ -173,8 +168,19 @@ def judge(trial: Trial, classes: Sequence[int] | None = None) -> Evaluation:
     allowed = np.full(len(labels), classes is None)
     allowed[list(classes or ())] = True
     start = perf_counter()
-    judgements = [_judge(answered, allowed, labels) for answered in trial]
-    return _summarise(trial, judgements, classes is not None, perf_counter() - start)
+    judgements = tuple(_judge(answered, allowed, labels) for answered in trial)
+    seconds, one = perf_counter() - start, trial.classifier
+    truths = np.array([one.truth for one in judgements], np.intp)
+    ranks = np.array([one.rank for one in judgements], np.intp)
+    predicted = np.array([one.predictions[0].index for one in judgements], np.intp)
+    confidences = np.array([one.predictions[0].probability for one in judgements])
+    bins = metrics.reliability(confidences, ranks == 1)
+    network = one.network, str(one.recipe), one.precision, one.weights, labels
+    answers = classes is not None, judgements, tuple(trial.failures)
+    top1, top5 = (metrics.share(int((ranks <= best).sum()), len(ranks)) for best in (1, BEST))
+    by_class = metrics.by_class(truths, ranks, labels), metrics.confusions(truths, predicted)
+    calibration = metrics.calibration_error(bins), bins
+    return Evaluation(*network, *answers, top1, top5, *by_class, *calibration, seconds, peak())
 
 
 def _judge(answered: Answered, allowed: NDArray[np.bool_], labels: tuple[Label, ...]) -> Judgement:
@@ -187,32 +193,3 @@ def _judge(answered: Answered, allowed: NDArray[np.bool_], labels: tuple[Label, 
     better = np.count_nonzero(values > at) + np.count_nonzero(values[:truth] == at)
     best = top_predictions(values, labels, min(BEST, int(allowed.sum())))
     return Judgement(source, truth, best, int(better) + 1, float(at))
-
-
-def _summarise(
-    trial: Trial, judgements: Sequence[Judgement], restricted: bool, seconds: float
-) -> Evaluation:
-    one = trial.classifier
-    truths = np.array([one.truth for one in judgements], np.intp)
-    ranks = np.array([one.rank for one in judgements], np.intp)
-    predicted = np.array([one.predictions[0].index for one in judgements], np.intp)
-    confidences = np.array([one.predictions[0].probability for one in judgements])
-    bins = metrics.reliability(confidences, ranks == 1)
-    return Evaluation(
-        one.network,
-        str(one.recipe),
-        one.precision,
-        one.weights,
-        one.labels,
-        restricted,
-        tuple(judgements),
-        tuple(trial.failures),
-        metrics.share(int(np.count_nonzero(ranks <= 1)), len(ranks)),
-        metrics.share(int(np.count_nonzero(ranks <= BEST)), len(ranks)),
-        metrics.by_class(truths, ranks, one.labels),
-        metrics.confusions(truths, predicted),
-        metrics.calibration_error(bins),
-        bins,
-        seconds,
-        peak(),
-    )

@@ -121,24 +121,20 @@ class Disagreement:
 class Comparison:
     """Evaluations on the same pictures.
 
-    `source` is the folder as it was named, `layout` says where the classes of its pictures
-    stand, `num_classes` how many occur. There is a `Pair` for every two evaluations, in
-    their order; `disagreements` begin with the pictures on which the evaluations give most
-    different answers, among equals with the most confident ones.
+    `titles` are the evaluations' names, with the network's folder or the recipe where several
+    have one name. `source` is the folder as it was named, `layout` says where the classes of
+    its pictures stand, `num_classes` how many occur. There is a `Pair` for every two
+    evaluations, in their order; `disagreements` begin with the pictures on which the
+    evaluations give most different answers, among equals with the most confident ones.
     """
 
+    titles: tuple[str, ...]
     source: str
     layout: str
     num_classes: int
     evaluations: tuple[Evaluation, ...]
     pairs: tuple[Pair, ...]
     disagreements: tuple[Disagreement, ...]
-
-    @property
-    def titles(self) -> tuple[str, ...]:
-        """The evaluations' names, with the network's folder or the recipe where several have
-        one name."""
-        return _titles(self.evaluations)
 
     @property
     def titled(self) -> list[tuple[str, Evaluation]]:
@@ -160,13 +156,17 @@ def comparison_of(
         if len(answers) == len(judged) and len({one.predictions[0].index for one in answers}) > 1:
             differing.append(Disagreement(name, judgement.truth, answers))
     differing.sort(key=_strength, reverse=True)
-    return Comparison(source, layout, num_classes, tuple(evaluations), pairs, tuple(differing))
+    found = tuple(evaluations), pairs, tuple(differing)
+    return Comparison(titles, source, layout, num_classes, *found)
 
 
 def remark(evaluation: Evaluation) -> str | None:
-    """Return, in a line, why a published accuracy may lie outside the interval of the measured
-    one; None where it does not."""
+    """Return that the measured accuracy may be chance, or why the published one may lie outside its
+    interval, if so it is."""
     network = evaluation.network
+    answers = evaluation.classes if evaluation.restricted else evaluation.labels
+    if said := metrics.doubt(evaluation.top1, len(answers)):
+        return said
     outside = [
         f"{name} {published:.1f} %"
         for name, published, measured in evaluation.beside_published

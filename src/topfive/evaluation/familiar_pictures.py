@@ -1,8 +1,4 @@
-"""Pictures that a network has learned from already, as far as names, cards and lessons tell.
-
-What is measured on them flatters, and a calibration that is fitted to them makes the answers to
-other pictures too sure.
-"""
+"""Pictures that a network has learned from already, as far as names, cards and lessons tell."""
 
 from __future__ import annotations
 
@@ -87,8 +83,8 @@ def _by_folder(network: Network, pictures: GroundTruth) -> str | None:
             return None
         # `validation` chose the epoch that was kept.
         named = (made.get("folder"), made.get("validation"))
-        known = [one for one in named if isinstance(one, str) and "\0" not in one]
-        places = set(map(Path.resolve, map(Path, known)))
+        known = {one for one in named if isinstance(one, str) and "\0" not in one}
+        places = {Path(one).resolve() for one in known}
         asked = Path(pictures.folder).resolve()
         if places & {asked, *asked.parents}:
             return f"the pictures lie in the folder that {network.title} was trained with"

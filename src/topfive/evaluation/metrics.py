@@ -19,8 +19,7 @@ NUM_BINS = 15
 
 @dataclass(frozen=True)
 class Measure:
-    """How often something was so: `hits` of `of` times, and the 95 % confidence interval of
-    the share (0 to 1)."""
+    """How often something was so: `hits` of `of` times, and the share's 95 % interval (0 to 1)."""
 
     hits: int
     of: int
@@ -79,6 +78,18 @@ def share(hits: int, of: int) -> Measure:
     return Measure(hits, of, float(interval.low), float(interval.high))
 
 
+def doubt(right: Measure, num_classes: int) -> str | None:
+    """Return, in words, that no more first answers are right than by chance, if so it is."""
+    chance = 1 / num_classes
+    if not right.of or num_classes < 2 or right.low > chance:
+        return None
+    return (
+        f"{share_text(right)} of the first answers are right, which may be chance "
+        f"({100 * chance:.2g} %): is the numbering of the classes, or the order of the pictures, "
+        "another one?"
+    )
+
+
 def mcnemar(only_first: int, only_second: int) -> float:
     """Return the two-sided p-value of McNemar's exact test: of the pictures that one network
     alone has right, how likely so uneven a split is between equally good ones.
@@ -121,25 +132,19 @@ def confusions(
     truths: NDArray[np.integer], predicted: NDArray[np.integer]
 ) -> tuple[Confusion, ...]:
     """Return which classes were taken for which, the most frequent first, then by index."""
-    pairs = zip(truths.tolist(), predicted.tolist(), strict=True)
+    pairs = sorted(zip(truths.tolist(), predicted.tolist(), strict=True))
     counts = Counter(pair for pair in pairs if pair[0] != pair[1])
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(Confusion(*pair, count) for pair, count in ordered)
+    return tuple(Confusion(*pair, count) for pair, count in counts.most_common())
 
 
 def by_class(
     truths: NDArray[np.integer], ranks: NDArray[np.integer], labels: Sequence[Label]
 ) -> tuple[ClassResult, ...]:
-    """Return the result of each class that occurs, by index; `ranks` are those of the truths
-    in the answers, from 1."""
-    size = len(labels)
-    totals = np.bincount(truths, minlength=size)
-    first = np.bincount(truths[ranks <= 1], minlength=size).tolist()
-    among = np.bincount(truths[ranks <= 5], minlength=size).tolist()
+    """Return the result of each class that occurs, by index; `ranks` are the truths', from 1."""
     results = []
-    for index in np.flatnonzero(totals).tolist():
-        of, label = int(totals[index]), labels[index]
-        top1, top5 = share(first[index], of), share(among[index], of)
+    for index in np.unique(truths).tolist():
+        own, label = ranks[truths == index], labels[index]
+        top1, top5 = (share(int(np.count_nonzero(own <= best)), len(own)) for best in (1, 5))
         results.append(ClassResult(index, label.wnid, label.name, top1, top5))
     return tuple(results)
 

@@ -9,9 +9,10 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from topfive.sources.own_output import MARK
 from topfive.system import extras
 from topfive.system.text import printable
 
@@ -28,6 +29,7 @@ INK, FAINT, PAPER, BEHIND = "#1b2733", "#d5dce3", "#fefefe", "#ffffff"
 SERIES = ("#1a62b5", "#b04a08", "#0b7857", "#84399a", "#a62f4b", "#56616c")
 MARKERS = "osD^vP"
 STROKES = ("-", "--", "-.", ":")
+WIDTH = 360  # pixels of an SVG element
 ROW = 17  # pixels of a name or a point in `draw_intervals`
 VARIABLES = {INK: "--ink", FAINT: "--faint", PAPER: "--paper"} | {
     colour: f"--series-{number}" for number, colour in enumerate(SERIES, start=1)
@@ -42,7 +44,10 @@ STYLE: dict[str, Any] = {
     "ytick.color": FAINT, "ytick.labelcolor": INK,
 }  # fmt: skip
 # What says when and by what a file was made; the same plot gives the same bytes.
-METADATA = {"svg": dict.fromkeys(("Creator", "Date", "Format", "Type")), "png": {"Software": None}}
+METADATA = {
+    "svg": {"Creator": MARK, **dict.fromkeys(("Date", "Format", "Type"))},
+    "png": {"Software": MARK},
+}
 
 WIDE = 22  # letters, of which two columns do not fit beside each other
 
@@ -52,22 +57,18 @@ def check() -> None:
     extras.require("report", "a plot", ("matplotlib",))
 
 
-def inline(
-    draw: Draw, description: str, identity: str, *, width: int = 360, height: int = 280
-) -> str:
+def inline(draw: Draw, description: str, identity: str, *, height: int = 280) -> str:
     """Return what `draw` draws as an SVG element for an HTML page.
 
     `description` is for those who cannot see it. `identity`, another one for each plot of a
-    page, keeps their ids apart. `width` and `height` are in pixels, and the letters are as
-    large as they should be at that size; the element takes the width of its place. Text stays
-    text, and colours are the page's variables (`VARIABLES`).
+    page, keeps their ids apart. `height` is in pixels where the element is `WIDTH` wide; it takes
+    the width of its place. Text stays text, and colours are the page's (`VARIABLES`).
 
-    Raises:
-        MissingExtraError: matplotlib is not installed.
+    Raises: what `check` does.
     """
     from xml.etree import ElementTree
 
-    root = ElementTree.fromstring(picture(draw, "svg", width=width, height=height))  # noqa: S314
+    root = ElementTree.fromstring(picture(draw, "svg", width=WIDTH, height=height))  # noqa: S314
     text = ElementTree.tostring(root, "unicode")
     used = set(re.findall(r'(?:href="|url\()#([\w-]+)', text))
     for element in [*root.iter()]:
@@ -93,8 +94,7 @@ def inline(
 def picture(draw: Draw, format: str, *, width: int = 800, height: int = 600) -> bytes:
     """Return what `draw` draws as the content of a file of its own, `png` or `svg`, on white.
 
-    Raises:
-        MissingExtraError: matplotlib is not installed.
+    Raises: what `check` does.
     """
     check()
     import matplotlib
@@ -112,7 +112,9 @@ def picture(draw: Draw, format: str, *, width: int = 800, height: int = 600) -> 
 
 def style(place: int) -> dict[str, Any]:
     """Return the colour and the marker of one of several series."""
-    return {"color": SERIES[place % len(SERIES)], "marker": MARKERS[place % len(MARKERS)]}
+    # With more series than colours a colour comes again with another marker.
+    marker = MARKERS[(place + place // len(SERIES)) % len(MARKERS)]
+    return {"color": SERIES[place % len(SERIES)], "marker": marker}
 
 
 def draw_intervals(
@@ -172,10 +174,7 @@ def draw_lines(
     left out. `labels` are those of x and of y."""
     for place, (title, points) in enumerate(series.items()):
         kept = [point for point in points if all(map(math.isfinite, point))]
-        look = style(place)
-        # With more series than colours a colour comes again with another marker.
-        look["marker"] = MARKERS[(place + place // len(SERIES)) % len(MARKERS)]
-        axes.plot(*_columns(kept), label=printable(title), **look)
+        axes.plot(*_columns(kept), label=printable(title), **style(place))
     x_label, y_label = map(printable, labels)
     axes.set(xlabel=x_label, ylabel=y_label, ylim=(0, None))
     _draw_legend(axes)
@@ -193,15 +192,13 @@ def draw_ranked(axes: Axes, series: Mapping[str, Sequence[float]]) -> None:
     _draw_legend(axes)
 
 
-def _columns(points: Iterable[tuple[float, float]]) -> tuple[list[float], list[float]]:
+def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
     """Return the x and the y of points."""
-    pairs = list(points)
-    return [x for x, _ in pairs], [y for _, y in pairs]
+    return [x for x, _ in points], [y for _, y in points]
 
 
 def _draw_legend(axes: Axes) -> None:
-    drawn = list(zip(*axes.get_legend_handles_labels(), strict=True))
-    if drawn:
+    if drawn := list(zip(*axes.get_legend_handles_labels(), strict=True)):
         # Points with intervals would come after what is drawn without.
         handles, labels = zip(*sorted(drawn, key=lambda one: "published" in one[1]), strict=True)
         columns = 2 if max(map(len, labels)) < WIDE else 1

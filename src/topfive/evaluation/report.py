@@ -25,20 +25,19 @@ from topfive.version import __version__
 SIGNS = re.compile(r"[\\`*<>\[\]|&~$]|(?<!\w)_|_(?!\w)|(?<=:)/(?=/)|(?<=www)\.", re.IGNORECASE)
 
 
-def check(file: Path) -> None:
+def check(file: Path, force: bool = False) -> None:
     """Refuse, before an evaluation begins, what `write` could not write.
 
-    Raises:
-        UsageError: the suffix is none of `WRITERS`, the folder is missing, or something that
-            is not a file is there.
-        MissingExtraError: it is a page, and Jinja2 or matplotlib is not installed.
+    Raises: what `files.check_target` does, and for a page `report_page.check`.
     """
-    files.check_target(file, WRITERS)
+    files.check_target(file, WRITERS, force)
     if file.suffix.lower() == ".html":
         report_page.check()
 
 
-def write(comparison: Comparison, file: Path, *, max_pixels: int = MAX_PIXELS) -> None:
+def write(
+    comparison: Comparison, file: Path, *, max_pixels: int = MAX_PIXELS, force: bool = False
+) -> None:
     """Write a report to a file whose suffix is in `WRITERS`; it appears when it is whole.
 
     Pictures of more than `max_pixels` are not shown.
@@ -47,9 +46,9 @@ def write(comparison: Comparison, file: Path, *, max_pixels: int = MAX_PIXELS) -
         UsageError, MissingExtraError: as `check` does.
         OutputError: it cannot be written; nothing of it is left then.
     """
-    check(file)
+    check(file, force)
     with (
-        files.replacing(file) as part,
+        files.replacing(file, force) as part,
         part.open("x", encoding="utf-8", newline="\n") as stream,
     ):
         stream.writelines(WRITERS[file.suffix.lower()](comparison, max_pixels))
@@ -61,8 +60,7 @@ def as_json(comparison: Comparison) -> Iterator[str]:
     Classes are indices into its `labels`. What is not a number is null.
     """
     labels = comparison.evaluations[0].labels if comparison.evaluations else ()
-    told = {"topfive": __version__, "titles": comparison.titles} | _plain(comparison)
-    told["labels"] = labels
+    told = {"topfive": __version__, **_plain(comparison), "labels": labels}
     encoder = json.JSONEncoder(default=_plain, allow_nan=False, indent=1)
     yield from encoder.iterencode(told)
     yield "\n"
@@ -72,8 +70,7 @@ def as_markdown(comparison: Comparison) -> Iterator[str]:
     """Yield the tables of a comparison as Markdown, names escaped so that they stay as they are."""
     yield f"# {_escaped(report_tables.title(comparison))}\n\n"
     yield f"{_escaped(report_tables.headline(comparison))}.\n"
-    remarks = report_tables.remarks(comparison)
-    if remarks:
+    if remarks := report_tables.remarks(comparison):
         yield "\n" + "".join(f"- {_escaped(remark)}\n" for remark in remarks)
     for table in (
         report_tables.accuracy(comparison),
@@ -92,11 +89,7 @@ def as_markdown(comparison: Comparison) -> Iterator[str]:
     yield f"\n{_escaped(report_tables.METHOD)}\n"
 
 
-# As a text in pieces.
-FORMATS: dict[str, Callable[[Comparison], Iterator[str]]] = {
-    "json": as_json,
-    "markdown": as_markdown,
-}
+FORMATS = {"json": as_json, "markdown": as_markdown}  # as a text in pieces
 WRITERS: dict[str, Callable[[Comparison, int], Iterator[str]]] = {
     ".html": report_page.as_html,
     ".md": lambda comparison, _: as_markdown(comparison),
@@ -113,9 +106,8 @@ def _plain(value: Any) -> dict[str, Any]:
         fields = {name: fields[name] for name in ("name", "title", "top1", "top5", "published")}
     elif isinstance(value, Evaluation):
         del fields["labels"]  # all have the same
-        rate = value.pictures_per_second
-        fields = {"name": value.name, **fields, "pictures_per_second": rate}
-        fields["remark"] = remark(value)
+        rate, said = value.pictures_per_second, remark(value)
+        fields = {"name": value.name, **fields, "pictures_per_second": rate, "remark": said}
     elif isinstance(value, Measure):
         fields["value"] = value.value
     return {

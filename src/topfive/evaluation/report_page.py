@@ -12,46 +12,35 @@ from typing import TYPE_CHECKING, Any
 
 from topfive.evaluation import plots, report_tables
 from topfive.evaluation.evaluations import Comparison, remark
-from topfive.evaluation.metrics import Measure
+from topfive.evaluation.metrics import Measure, share
 from topfive.evaluation.report_tables import SHOWN
 from topfive.pictures.contact_sheets import thumbnails
-from topfive.sources.source import MAX_PIXELS
 from topfive.system import extras
 from topfive.system.text import printable
 from topfive.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Template
-    from markupsafe import Markup
     from PIL import Image
 
 PICTURES = 24  # errors of a network
 ALL_PICTURES = 96  # errors of all networks together, so that a page stays below 3 MB
 SIDE = 240  # pixels of a thumbnail
-JPEG = {"quality": 70, "optimize": True}
 FEW = 12  # classes that a plot can name
 ENOUGH = 5  # pictures of a class, on average, whose share says something
 DEEP = 10  # answers
-NOTHING = Measure(0, 0, 0.0, 1.0)
 
 
 def check() -> None:
-    """Refuse what `as_html` could not do.
-
-    Raises:
-        MissingExtraError: Jinja2 or matplotlib is not installed.
-    """
+    """Raise a `MissingExtraError` where Jinja2 or matplotlib is not installed."""
     extras.require("report", "an HTML report", hint=".md and .json do without")
 
 
-def as_html(comparison: Comparison, max_pixels: int = MAX_PIXELS) -> Iterator[str]:
+def as_html(comparison: Comparison, max_pixels: int) -> Iterator[str]:
     """Yield the page: plots as inline SVG, tables, and the worst errors as small pictures.
 
     Pictures of more than `max_pixels` are not shown, nor are those that are gone.
-
-    Raises: what `check` does.
     """
-    check()
     titled = comparison.titled
     number = max(1, min(PICTURES, ALL_PICTURES // len(titled)))
     wrong = [evaluation.find_worst(number) for _, evaluation in titled]
@@ -61,7 +50,7 @@ def as_html(comparison: Comparison, max_pixels: int = MAX_PIXELS) -> Iterator[st
     for place, (title, evaluation) in enumerate(titled):
         draw = partial(plots.draw_reliability, bins=evaluation.bins)
         said = f"How often {title} is right against how sure it is"
-        plot = _inline(draw, said, f"reliability-{place}")
+        plot = plots.inline(draw, said, f"reliability-{place}")
         networks.append((title, evaluation, remark(evaluation), wrong[place], plot))
     yield from _template().generate(
         comparison=comparison,
@@ -90,7 +79,7 @@ def _template() -> Template:
     return Environment(autoescape=True, **options).from_string(page)
 
 
-def _plot_accuracy(comparison: Comparison) -> tuple[str, Markup]:
+def _plot_accuracy(comparison: Comparison) -> tuple[str, str]:
     title = "Measured and published accuracy"
     series: dict[str, list[Measure]] = {}
     marks: dict[str, list[float | None]] = {}
@@ -100,10 +89,10 @@ def _plot_accuracy(comparison: Comparison) -> tuple[str, Markup]:
             marks.setdefault(name, []).append(None if published is None else published / 100)
     draw = partial(plots.draw_intervals, names=comparison.titles, series=series, marks=marks)
     height = plots.height_of_intervals(len(comparison.evaluations), 2)
-    return title, _inline(draw, title, "accuracy", height)
+    return title, plots.inline(draw, title, "accuracy", height=height)
 
 
-def _plot_classes(comparison: Comparison) -> tuple[str, Markup]:
+def _plot_classes(comparison: Comparison) -> tuple[str, str]:
     """Return a title and a plot: the classes by name where there are few, by their rank where
     they have pictures enough, else how far down the truth stands."""
     titled = comparison.titled
@@ -115,7 +104,7 @@ def _plot_classes(comparison: Comparison) -> tuple[str, Markup]:
     if len(names) <= FEW:
         order, title = sorted(names), "Top-1 accuracy of each class"
         measured = {
-            name: [table[index].top1 if index in table else NOTHING for index in order]
+            name: [table[index].top1 if index in table else share(0, 0) for index in order]
             for name, table in tables.items()
         }
         shown = [names[index] for index in order]
@@ -129,7 +118,7 @@ def _plot_classes(comparison: Comparison) -> tuple[str, Markup]:
         title = "How often the truth is among the first answers"
         depth = {name: _depths([one.rank for one in found.judgements]) for name, found in titled}
         draw = partial(plots.draw_lines, series=depth, labels=("answers", "% of the pictures"))
-    return title, _inline(draw, title, "classes", height)
+    return title, plots.inline(draw, title, "classes", height=height)
 
 
 def _depths(ranks: Sequence[int]) -> list[tuple[float, float]]:
@@ -138,17 +127,8 @@ def _depths(ranks: Sequence[int]) -> list[tuple[float, float]]:
     return [(place, 100 * sum(rank <= place for rank in ranks) / of) for place in places]
 
 
-def _inline(draw: plots.Draw, description: str, identity: str, height: int = 280) -> Markup:
-    from markupsafe import Markup
-
-    return Markup(plots.inline(draw, description, identity, height=height))  # noqa: S704
-
-
-def _embed(picture: Image.Image) -> Markup:
+def _embed(picture: Image.Image) -> str:
     """Return a picture as an address that holds it."""
-    from markupsafe import Markup
-
     content = io.BytesIO()
-    picture.save(content, "JPEG", **JPEG)
-    encoded = base64.b64encode(content.getvalue()).decode()
-    return Markup(f"data:image/jpeg;base64,{encoded}")  # noqa: S704
+    picture.save(content, "JPEG", quality=70, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -26,8 +26,7 @@ METHOD = (
 class Table:
     """A title, the names of the columns, and as many cells in each row.
 
-    `text` columns hold text and are the first; all others hold numbers. The first cell of a row
-    says what the row is about.
+    The first `text` columns hold text, all others numbers; a row's first cell says what it is of.
     """
 
     title: str
@@ -114,9 +113,8 @@ def classes(comparison: Comparison) -> Table:
 
 
 def _of_class(results: Mapping[int, ClassResult], best: str, one: ClassResult) -> str:
-    if one.index not in results:  # none of its pictures could be read
-        return NONE
-    return percent(getattr(results[one.index], best).value)
+    found = results.get(one.index)  # None: none of its pictures could be read
+    return percent(getattr(found, best).value) if found else NONE
 
 
 def confusions(title: str, evaluation: Evaluation) -> Table:
@@ -211,7 +209,7 @@ def headline(comparison: Comparison) -> str:
 
 
 def remarks(comparison: Comparison) -> list[str]:
-    """Return a line for each network whose published accuracy the measured one does not hold."""
+    """Return a line for each network whose accuracy may be chance, or is not the published one."""
     said = ((title, remark(one)) for title, one in comparison.titled)
     return [f"{title}: {text}" for title, text in said if text]
 

@@ -1,7 +1,5 @@
 """What a network is: its card, its labels and words, its weights and what was taught.
-
-The way in is `find.find_network`; the networks stand in `published`.
-"""
+The way in is `find.find_network`; the networks stand in `published`."""
 
 __all__ = [
     "bundles",

@@ -1,8 +1,7 @@
 """Carry weight files to a machine without a network: one tar for several networks.
 
-Its members, in this order: `manifest.json` with every other member's size and SHA-256,
-`LICENSES.txt`, the label tables, the weight files. Each is a plain file; a bundle with
-anything else in it is refused, and nothing is put in place before all hashes are right.
+Its members are plain files, in this order: `manifest.json` with the others' sizes and SHA-256,
+`LICENSES.txt`, the label tables, the weight files. A bundle with anything else is refused.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -22,7 +21,8 @@ from topfive.errors import WeightsError
 from topfive.networks import labels, weights
 from topfive.networks.cards import Network
 from topfive.networks.published import NETWORKS
-from topfive.system.files import checksum_of, replacing
+from topfive.system import json_text
+from topfive.system.files import check_free, checksum_of, open_regular, replacing
 from topfive.version import __version__
 
 FORMAT = "topfive bundle 1"
@@ -43,20 +43,24 @@ class Member:
     network: str = ""
 
 
-def write(networks: Iterable[Network], file: Path) -> int:
+def write(networks: Iterable[Network], file: Path, force: bool = False) -> int:
     """Write a bundle of networks whose weights are here; return its size in bytes.
 
     The same networks give the same bytes. What `file` held before stays until it is whole.
 
     Raises:
+        UsageError: the name is taken, and `force` does not allow to replace it.
         WeightsError: a weight file is not here or is damaged, or the bundle cannot be written.
     """
+    check_free(file, force)
     wanted = {network.name for network in networks}
     chosen = [card for card in NETWORKS.values() if card.name in wanted]
     texts = {LICENCES: _licences(chosen)}
     for label_set in sorted({card.labels for card in chosen}):
         texts[_labels_name(label_set)] = labels.read_text(label_set).encode()
-    members = [Member(name, len(text), _sha256(text)) for name, text in texts.items()]
+    members = [
+        Member(name, len(text), hashlib.sha256(text).hexdigest()) for name, text in texts.items()
+    ]
     members += [_weights_member(card) for card in chosen]
     content = {
         "format": FORMAT,
@@ -64,7 +68,10 @@ def write(networks: Iterable[Network], file: Path) -> int:
         "members": [asdict(member) for member in members],
     }
     manifest = (json.dumps(content, indent=1) + "\n").encode()
-    with replacing(file) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
+    with (
+        replacing(file, force) as part,
+        tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
         for name, text in ((MANIFEST, manifest), *texts.items()):
             tar.addfile(_header(name, len(text)), BytesIO(text))
         for member, card in zip(members[len(texts) :], chosen, strict=True):
@@ -81,7 +88,7 @@ def read(file: Path) -> list[Network]:
             not the published one; then nothing has been put in place.
     """
     try:
-        with file.open("rb") as stream, ExitStack() as parts:
+        with open_regular(file) as stream, ExitStack() as parts:
             text = _take_text(stream, _next(stream, MANIFEST, MAX_TEXT), None)
             arrived = []
             for member in _members(text):
@@ -113,7 +120,7 @@ def is_bundle(file: Path) -> bool:
         WeightsError: it cannot be read.
     """
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             name = MANIFEST.encode() + b"\0"
             return stream.read(len(name)) == name
     except OSError as error:
@@ -159,10 +166,10 @@ def _header(name: str, size: int) -> tarfile.TarInfo:
     return header
 
 
-def _members(text: bytes) -> Iterator[Member]:
+def _members(text: bytes) -> list[Member]:
     """Read the manifest; every name in it must be one that `write` could have written."""
     try:
-        content = json.loads(text)
+        content = json_text.parse(text, MAX_TEXT)
         if content["format"] != FORMAT:
             raise ValueError(f"the format {content['format']!r}")
         members = [Member(**entry) for entry in content["members"]]
@@ -176,11 +183,11 @@ def _members(text: bytes) -> Iterator[Member]:
             network, most = allowed.pop(member.name)
             if member.network != network or not 0 <= member.size <= most:
                 raise ValueError(f"{member.name} with {member.size:,} bytes")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        return members
+    except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(
             f"its {MANIFEST} is not one of {FORMAT!r}: {type(error).__name__}, {error}"
         ) from error
-    yield from members
 
 
 def _next(stream: BinaryIO, name: str, most: int) -> tarfile.TarInfo:
@@ -220,20 +227,15 @@ def _take_text(stream: BinaryIO, header: tarfile.TarInfo, member: Member | None)
 
 
 def _check_text(member: Member, text: bytes) -> None:
-    tables = {_labels_name(name): name for name in labels.LABEL_SETS}
-    table = tables.get(member.name)
-    if table is not None and text != labels.read_text(table).encode():
-        raise WeightsError(
-            f"{member.name} differs from the table of topfive {__version__}; "
-            "import with the version that made the bundle"
-        )
+    for name in labels.LABEL_SETS:
+        if member.name == _labels_name(name) and text != labels.read_text(name).encode():
+            raise WeightsError(
+                f"{member.name} differs from the table of topfive {__version__}; "
+                "import with the version that made the bundle"
+            )
 
 
 def _check_end(stream: BinaryIO) -> None:
     while block := stream.read(BLOCK):
         if block.strip(b"\0"):
             raise WeightsError("something follows after its last member")
-
-
-def _sha256(text: bytes) -> str:
-    return hashlib.sha256(text).hexdigest()

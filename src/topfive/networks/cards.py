@@ -31,11 +31,10 @@ class Scaling:
 class Recipe:
     """How a photograph becomes the network's square.
 
-    `stretch` takes the whole picture, `crop` brings the short side to `short_side` and
-    cuts out the centre, `pad` keeps the shape and fills up with ImageNet's mean colour.
-    `keras_decoding` reads as Keras's `load_img` does: no EXIF orientation, transparency
-    dropped, 16 bits clipped unless there is a window. `window` are the values that become
-    black and white in pictures of more than 8 bits.
+    `stretch` takes the whole picture, `crop` brings the short side to `short_side` and cuts out
+    the centre, `pad` fills up with ImageNet's mean colour. `keras_decoding` reads as Keras's
+    `load_img` does: no EXIF orientation, transparency dropped, 16 bits clipped without a window.
+    `window` are the values that become black and white in pictures of more than 8 bits.
     """
 
     fit: str
@@ -69,10 +68,8 @@ class WeightFile:
 @dataclass(frozen=True)
 class PackagedFile(WeightFile):
     """A weight file inside an installed package, from where it is used and never downloaded.
-
     `package` is the package's name in Python, `member` the file's place in it, `install` what
-    brings it here. `url` is the project's page.
-    """
+    brings it here. `url` is the project's page."""
 
     package: str
     member: str
@@ -96,8 +93,7 @@ class Taught:
     `classes` are its own, in the order of its outputs; with `extends` they come after the
     backbone's. `head` names the file of the layer that tells them by the backbone's features,
     and `body` that of the weights before it, None where they are the backbone's; with `tuned`
-    that file holds no classifier of its own. `fingerprint` (`sha256:…`) names all that the
-    answers depend on.
+    that file holds no classifier. `fingerprint` (`sha256:…`) names all that answers depend on.
     """
 
     folder: str
@@ -116,8 +112,7 @@ class Network:
     `top5` are the published accuracies in percent on ImageNet's 50,000 validation pictures
     (None: not published), `published` how they were measured. `channels_first`: Keras can
     build it so, with the same answers; `large_dense`: most of its weights are in dense
-    layers; `direct`: its graph is made without Keras, see `direct_graphs`; `taught`: it has
-    classes of its own, see `taught_folders`."""
+    layers; `direct`: see `direct_graphs`; `taught`: its own classes, see `taught_folders`."""
 
     name: str
     title: str
@@ -144,6 +139,11 @@ class Network:
     def reference(self) -> str:
         """What finds this card again: its name, or its folder."""
         return self.taught.folder if self.taught else self.name
+
+    @property
+    def backbone(self) -> str:
+        """The name of the published network whose layers it has: its own, or its backbone's."""
+        return self.taught.backbone if self.taught else self.name
 
 
 def choose_recipe(

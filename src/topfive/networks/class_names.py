@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from topfive.errors import UsageError
@@ -15,10 +16,9 @@ SHOWN = 10  # labels, where there are no more
 
 
 class ClassNames:
-    """The classes of a network by their names.
-
-    A number is a class's index, unless a class is called so; with `indices` always, and where
-    `numbers` are given it is the number of a WordNet id in that table.
+    """The classes of a network by their names. A number is a class's index, unless a class is
+    called so; with `indices` always, counted from `first`; with `numbers` it is that of a WordNet
+    id in this table. The forms that Unicode has for one letter are one.
     """
 
     def __init__(
@@ -27,24 +27,29 @@ class ClassNames:
         numbers: Mapping[int, str] | None = None,
         *,
         indices: bool = False,
+        first: int = 0,
     ) -> None:
         self._are_labels = numbers is None and not indices
         self._labels = labels
         self._wnids = {label.wnid: index for index, label in enumerate(labels) if label.wnid}
-        self._numbers = dict(enumerate(range(len(labels))))
+        self._numbers = dict(enumerate(range(len(labels)), start=first))
         if numbers is not None:
             known = ((number, self._wnids.get(wnid)) for number, wnid in numbers.items())
             self._numbers = {number: index for number, index in known if index is not None}
         self._exact: dict[str, list[int]] = {}
         self._plain: dict[str, list[int]] = {}
         for index, label in enumerate(labels):
-            self._exact.setdefault(label.name, []).append(index)
+            self._exact.setdefault(unicodedata.normalize("NFC", label.name), []).append(index)
             self._plain.setdefault(_plain(label.name), []).append(index)
 
     def with_wnid(self, text: str) -> int | None:
         """Return the class whose WordNet id stands somewhere in a text, if one does."""
         found = WNID.search(text)
         return self._wnids.get(found[0].lower()) if found else None
+
+    def is_label(self, name: str) -> bool:
+        """Whether a class is called exactly so."""
+        return name in self._exact
 
     def find(self, name: str, place: str) -> int | None:
         """Return the index of the class with a WordNet id, a number or a label, if there is one.
@@ -55,7 +60,7 @@ class ClassNames:
         Raises:
             UsageError: several classes have the label.
         """
-        name = name.strip()
+        name = unicodedata.normalize("NFC", name.strip())
         if name.lower() in self._wnids:
             return self._wnids[name.lower()]
         if is_number(name) and not (self._are_labels and name in self._exact):
@@ -97,4 +102,4 @@ def is_number(name: str) -> bool:
 
 
 def _plain(name: str) -> str:
-    return " ".join(name.replace("_", " ").lower().split())
+    return " ".join(unicodedata.normalize("NFC", name).replace("_", " ").lower().split())

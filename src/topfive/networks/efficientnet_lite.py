@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 STEM, HEAD, CLASSES = 32, 1280, 1000
@@ -19,8 +20,7 @@ DIVISOR = 8  # of the number of filters
 
 @dataclass(frozen=True)
 class Stage:
-    """Units of one width: how many, their kernels, the stride of the first, how many times as
-    many channels they have inside, their filters."""
+    """Units of one width; the first has the stride, all `expansion` times the channels inside."""
 
     repeats: int
     kernel: int
@@ -114,8 +114,7 @@ class KerasLayers:
         import keras
 
         self.keras = keras
-        first = keras.config.image_data_format() == "channels_first"
-        self.axis = 1 if first else -1
+        self.axis = 1 if keras.config.image_data_format() == "channels_first" else -1
 
     def convolution(
         self, x: Any, name: str, filters: int, kernel: int = 1, stride: int = 1, active: bool = True
@@ -149,31 +148,24 @@ class KerasLayers:
         return layers.ReLU(6.0, name=f"{name}_activation")(x) if active else x
 
 
-def efficientnet_lite0(weights: None = None, classifier_activation: str | None = "softmax") -> Any:
-    """Build Lite0: (n, 224, 224, 3) RGB, (value - 127) / 128 → (n, 1000) probabilities.
-
-    The arguments are those of `keras.applications`; without activation it returns logits.
-    """
-    return _build("efficientnet_lite0", weights, classifier_activation)
-
-
-def efficientnet_lite1(weights: None = None, classifier_activation: str | None = "softmax") -> Any:
-    """Build Lite1, a tenth deeper, of 240 pixels."""
-    return _build("efficientnet_lite1", weights, classifier_activation)
-
-
-def efficientnet_lite2(weights: None = None, classifier_activation: str | None = "softmax") -> Any:
-    """Build Lite2, a tenth wider and a fifth deeper, of 260 pixels."""
-    return _build("efficientnet_lite2", weights, classifier_activation)
-
-
-def _build(name: str, weights: None, activation: str | None) -> Any:  # noqa: ARG001
+def _build(
+    name: str,
+    weights: None = None,  # noqa: ARG001, filled by `load_weights`
+    classifier_activation: str | None = "softmax",
+) -> Any:
+    """Build a variant: (n, size, size, 3) RGB, (value - 127) / 128 → (n, 1000) probabilities.
+    The last arguments are those of `keras.applications`; without activation it returns logits."""
     import keras
 
     variant, layers = VARIANTS[name], KerasLayers()
     side = variant.size
     inputs = keras.Input((3, side, side) if layers.axis == 1 else (side, side, 3))
     logits = assemble(variant, inputs, layers)
-    if activation is not None:
-        logits = keras.layers.Activation(activation, name="probabilities")(logits)
+    if classifier_activation is not None:
+        logits = keras.layers.Activation(classifier_activation, name="probabilities")(logits)
     return keras.Model(inputs, logits, name=name)
+
+
+efficientnet_lite0, efficientnet_lite1, efficientnet_lite2 = (
+    partial(_build, name) for name in VARIANTS
+)

@@ -1,8 +1,6 @@
 """The layer that tells a taught network's classes by its backbone's features, as a file.
-
 It is one float32 array (features + 1, classes), as NumPy writes it: what the features are
-multiplied with, and in the last row what is added.
-"""
+multiplied with, and in the last row what is added."""
 
 from __future__ import annotations
 
@@ -16,13 +14,12 @@ from topfive.errors import WeightsError
 from topfive.networks import taught_folders
 from topfive.networks.cards import Network
 from topfive.networks.taught_folders import Part
-from topfive.system.files import checksum_of
+from topfive.system import arrays, files
 
 ENDING = ".npy"
 
 
 def write(head: NDArray[np.float32], file: Path) -> None:
-    """Write a head to a file."""
     with file.open("wb") as stream:
         np.save(stream, head.astype("<f4"), allow_pickle=False)
 
@@ -50,9 +47,10 @@ def read_file(file: Path, checksum: str, shape: tuple[int | None, int]) -> NDArr
         WeightsError: it cannot be read, is not what was written, or of another shape.
     """
     try:
-        if checksum_of(file) != checksum:
+        if files.checksum_of(file) != checksum:
             raise WeightsError(f"{file} is not what was taught: teach it again")
-        found = np.lib.format.open_memmap(file, mode="r")  # which reads no pickles and archives
+        with files.open_regular(file) as stream:
+            found = arrays.read(stream, file.stat().st_size)
     except (OSError, ValueError) as error:
         raise WeightsError(f"cannot read {file}: {error}") from error
     expected = (shape[0] or len(found), shape[1]) if found.ndim else shape
@@ -61,6 +59,8 @@ def read_file(file: Path, checksum: str, shape: tuple[int | None, int]) -> NDArr
             f"{file} does not fit the network: expected float32 {expected}, "
             f"received {found.dtype} {found.shape}; teach it again"
         )
-    if not np.isfinite(found).all():
-        raise WeightsError(f"{file} holds values that are not finite numbers: teach it again")
-    return np.array(found)
+    if not arrays.are_usual(found):
+        raise WeightsError(
+            f"{file} holds values that are not finite numbers, or too large: teach it again"
+        )
+    return found

@@ -1,7 +1,6 @@
 """ImageNet's classes under their WordNet ancestors: what can be said of a picture for sure.
 
-Source: WordNet 3.0, Princeton University (`scripts/make_hierarchy.py` makes the table;
-its licence is beside it).
+Source: WordNet 3.0, Princeton University; `scripts/make_hierarchy.py` makes the table.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ WORTH = 0.02  # a more general statement is said only if it is this much more pr
 @dataclass(frozen=True)
 class Node:
     """A WordNet synset: a class or an ancestor of classes. `classes` are the indices of the
-    network's outputs under it, itself included. A class that is not WordNet's stands alone,
-    and `#` and its index for its id: `#1000`."""
+    network's outputs under it, itself included. A class that is not WordNet's has the id `#1000`,
+    `#` and its index, and stands alone."""
 
     wnid: str
     name: str
@@ -77,8 +76,7 @@ def check(nodes: dict[str, Node]) -> None:
 
 
 def find_node(nodes: dict[str, Node], name: str) -> Node:
-    """Return the node with that WordNet id or name; spaces and `_`, upper and lower case
-    are one.
+    """Return the node with that WordNet id or name, in any case, with `_` or spaces.
 
     Raises:
         UsageError: none or several have it.
@@ -108,8 +106,7 @@ def state(nodes: dict[str, Node], probabilities: NDArray[np.float32]) -> tuple[S
     general that is by `WORTH` more probable, until one is `SURE`. Nothing is said where
     nothing is likely, which classes that are not WordNet's make possible.
 
-    Raises:
-        UsageError: see `check`.
+    Raises: see `check`.
     """
     check(nodes)
     sums = {wnid: probability(node, probabilities) for wnid, node in nodes.items()}
@@ -127,7 +124,6 @@ def state(nodes: dict[str, Node], probabilities: NDArray[np.float32]) -> tuple[S
 
 
 def statement(node: Node, probabilities: NDArray[np.float32]) -> Statement:
-    """Return a node with its probability."""
     return Statement(node.wnid, node.name, min(1.0, probability(node, probabilities)))
 
 

@@ -7,7 +7,6 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from topfive.errors import UsageError
 from topfive.networks.cards import Network
 from topfive.networks.published import find_published
 from topfive.results import Prediction
@@ -28,14 +27,7 @@ class Label:
 
 
 def read_text(label_set: str) -> str:
-    """Return the label set's table: tab-separated `index`, `wnid`, `keras_label`.
-
-    Raises:
-        UsageError: no label set has that name.
-    """
-    if label_set not in LABEL_SETS:
-        known = ", ".join(LABEL_SETS)
-        raise UsageError(f"unknown label set {label_set!r}; known: {known}")
+    """Return the label set's table: tab-separated `index`, `wnid`, `keras_label`."""
     return files("topfive").joinpath("assets", LABEL_SETS[label_set]).read_text("utf-8")
 
 
@@ -51,9 +43,7 @@ def load(label_set: str) -> tuple[Label, ...]:
 
 def of(network: Network) -> tuple[Label, ...]:
     """Return the labels of a network in the order of its outputs.
-
-    A class of its own that is named by one of ImageNet's WordNet ids is that class.
-    """
+    A class of its own that is named by one of ImageNet's WordNet ids is that class."""
     if network.taught is None:
         return load(network.labels)
     known = {label.wnid: label for label in load("imagenet")}

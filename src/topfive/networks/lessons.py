@@ -1,10 +1,7 @@
-"""What a network was taught with, kept in its folder: it is corrected in seconds from that,
-without the pictures."""
+"""What a network was taught with, kept in its folder to correct it without the pictures."""
 
 from __future__ import annotations
 
-import math
-import zipfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,13 +13,15 @@ from numpy.typing import NDArray
 from topfive.errors import UsageError
 from topfive.networks import taught_folders
 from topfive.networks.taught_folders import Part
-from topfive.system.files import sha256_of
+from topfive.system import arrays
+from topfive.system.files import open_regular, sha256_of
 
 ENDING = ".npz"
 OLD = -1  # the truth of pictures of the backbone's own classes
 BETWEEN = "\0"  # names: no file's name has one
 DIGEST = 32  # bytes of a SHA-256
 KINDS = {"names": "|u1", "sha256": "|u1", "truths": "<i4", "held": "|b1", "features": "<f4"}
+LONGEST = 65_536  # letters of a name
 AGAIN = "teach the network again"
 
 
@@ -69,7 +68,6 @@ class Lessons:
 
 
 def write(lessons: Lessons, file: Path) -> None:
-    """Write lessons to a file."""
     arrays = {
         "names": _packed(BETWEEN.join(lessons.names).encode("utf-8", "surrogatepass")),
         "sha256": _packed(bytes.fromhex("".join(lessons.sha256))),
@@ -99,35 +97,25 @@ def read(folder: Path) -> Lessons:
     try:
         if card.lessons.checksum != f"sha256:{sha256_of(file)}":
             raise ValueError("it is not what was taught")
-        with file.open("rb") as stream:
-            return _checked(_arrays(stream), len(card.classes))
+        with open_regular(file) as stream:
+            return _checked(_arrays(stream, file.stat().st_size), len(card.classes))
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror or error}; {AGAIN}") from error
-    except (ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
+    except ValueError as error:
         raise UsageError(f"{file} is damaged: {error}; {AGAIN}") from error
 
 
-def _arrays(stream: BinaryIO) -> list[NDArray[Any]]:
-    """Return the arrays of a file; what they claim to hold must be in it, byte by byte."""
-    with zipfile.ZipFile(stream) as archive:
-        for name, kind in KINDS.items():
-            member = archive.getinfo(f"{name}.npy")
-            with archive.open(member) as opened:
-                version = np.lib.format.read_magic(opened)
-                if version != (1, 0):
-                    raise ValueError(f"{name} has an unknown version")
-                shape, _, dtype = np.lib.format.read_array_header_1_0(opened)
-                size = math.prod(shape) * dtype.itemsize
-                packed = member.compress_type != zipfile.ZIP_STORED
-                if dtype != np.dtype(kind) or packed or opened.tell() + size != member.file_size:
-                    raise ValueError(f"{name} is not what is written there")
-    stream.seek(0)
-    with np.load(stream, allow_pickle=False) as content:
-        return [content[name] for name in KINDS]
+def _arrays(stream: BinaryIO, size: int) -> list[NDArray[Any]]:
+    """Return the arrays of a file of `size` bytes; what they claim to hold must be in it."""
+    found = arrays.read_many(stream, size, [*KINDS])
+    for name, kind in KINDS.items():
+        if found[name].dtype != np.dtype(kind):
+            raise ValueError(f"{name} is not what is written there: it is {found[name].dtype}")
+    return [*found.values()]
 
 
-def _checked(arrays: list[NDArray[Any]], num_classes: int) -> Lessons:
-    names, sha256, truths, held, features = arrays
+def _checked(found: list[NDArray[Any]], num_classes: int) -> Lessons:
+    names, sha256, truths, held, features = found
     count = len(truths)
     told = names.tobytes().decode("utf-8", "surrogatepass").split(BETWEEN) if count else []
     shapes = (truths.shape, held.shape, features.shape[:1], (len(told),))
@@ -135,8 +123,10 @@ def _checked(arrays: list[NDArray[Any]], num_classes: int) -> Lessons:
         raise ValueError("its parts do not fit each other")
     if count and not OLD <= truths.min() <= truths.max() < num_classes:
         raise ValueError("a picture is of no class of the network")
-    if not np.isfinite(features).all():
-        raise ValueError("features are no numbers")
+    if not arrays.are_usual(features):
+        raise ValueError("features are no finite numbers, or too large")
+    if max(map(len, told), default=0) > LONGEST:
+        raise ValueError(f"a picture's name has over {LONGEST:,} letters")
     text = sha256.tobytes().hex()
     hashes = tuple(text[2 * DIGEST * n : 2 * DIGEST * (n + 1)] for n in range(count))
     return Lessons(tuple(told), hashes, truths.astype(np.intp), held, features)

@@ -5,8 +5,7 @@ Adding a network of `keras.applications` is one more row of `NETWORKS`.
 Sources: builders, addresses and hashes: the `keras.applications` modules of Keras 3.15.
 Accuracy: keras.io/api/applications and keras-team/keras-applications, for SqueezeNet the
 paper, for ConvNeXt its authors, for EfficientNet-Lite its authors' README in
-github.com/tensorflow/tpu (models/official/efficientnet/lite), which names no top-5. File
-sizes: the servers'.
+github.com/tensorflow/tpu (models/official/efficientnet/lite), without a top-5.
 Depth counts the weight layers (convolutions and dense layers) on the longest path.
 """
 
@@ -53,12 +52,10 @@ _LITE = (
 _VGG = "CC-BY-4.0, Visual Geometry Group, University of Oxford"
 
 
-def _keras(folder: str, file: str, checksum: str | None, size: int, licence: str) -> WeightFile:
+def _keras(folder: str, name: str, checksum: str | None, size: int, licence: str) -> WeightFile:
+    """Return a file of Keras's, by its name or by that of the network whose kernels it holds."""
+    file = name if name.endswith(".h5") else f"{name}_weights_tf_dim_ordering_tf_kernels.h5"
     return WeightFile(f"{_KERAS}{folder}/{file}", checksum, size, licence)
-
-
-def _kernels(name: str) -> str:
-    return f"{name}_weights_tf_dim_ordering_tf_kernels.h5"
 
 
 def _lite(
@@ -92,33 +89,30 @@ NETWORKS: dict[str, Network] = {
               24_666_229, 77.6, 6_150_168, 65),
         Network(
             "vgg16", "VGG16", "keras.applications:VGG16", 224, CAFFE, CROP_256,
-            _keras("vgg16", _kernels("vgg16"), "md5:64373286793e3c8b2b4e3219cbf3544b",
-                   553_467_096, _VGG),
+            _keras("vgg16", "vgg16", "md5:64373286793e3c8b2b4e3219cbf3544b", 553_467_096, _VGG),
             71.3, 90.1, 138_357_544, 16, 2014, "arXiv:1409.1556", large_dense=True,
         ),
         Network(
             "vgg19", "VGG19", "keras.applications:VGG19", 224, CAFFE, CROP_256,
-            _keras("vgg19", _kernels("vgg19"), "md5:cbe5617147190e668d6c5d5026f83318",
-                   574_710_816, _VGG),
+            _keras("vgg19", "vgg19", "md5:cbe5617147190e668d6c5d5026f83318", 574_710_816, _VGG),
             71.3, 90.0, 143_667_240, 19, 2014, "arXiv:1409.1556", large_dense=True,
         ),
         Network(
             "resnet50", "ResNet50", "keras.applications:ResNet50", 224, CAFFE, CROP_256,
-            _keras("resnet", _kernels("resnet50"), "md5:2cb95161c43110f7111970584f804107",
-                   102_967_424, _HE),
+            _keras("resnet", "resnet50", "md5:2cb95161c43110f7111970584f804107", 102_967_424, _HE),
             74.9, 92.1, 25_636_712, 50, 2015, "arXiv:1512.03385", ("resnet",),
         ),
         Network(
             "inception_v3", "Inception V3", "keras.applications:InceptionV3", 299, TENSORFLOW,
             Recipe("crop", "bicubic", 342),
-            _keras("inception_v3", _kernels("inception_v3"),
+            _keras("inception_v3", "inception_v3",
                    "md5:9a0d58056eeedaa3f26cb7ebd46da564", 96_112_376, _APACHE),
             77.9, 93.7, 23_851_784, 48, 2015, "arXiv:1512.00567", ("inception",),
         ),
         Network(
             "xception", "Xception", "keras.applications:Xception", 299, TENSORFLOW,
             Recipe("crop", "bicubic", 333),
-            _keras("xception", _kernels("xception"), "md5:0a58e3b7378bc2990ea3b43d5981f1f6",
+            _keras("xception", "xception", "md5:0a58e3b7378bc2990ea3b43d5981f1f6",
                    91_884_032, "MIT, François Chollet"),
             79.0, 94.5, 22_910_480, 37, 2016, "arXiv:1610.02357",
         ),
@@ -139,7 +133,7 @@ NETWORKS: dict[str, Network] = {
             227, CAFFE, Recipe("stretch", "bicubic", 256),
             WeightFile(
                 "https://github.com/rcmalli/keras-squeezenet/releases/download/v1.0/"
-                + _kernels("squeezenet"),
+                "squeezenet_weights_tf_dim_ordering_tf_kernels.h5",
                 None, 5_059_384, "MIT, Refik Can Malli; BSD-2-Clause, the authors of SqueezeNet",
             ),
             57.5, 80.3, 1_235_496, 18, 2016, "arXiv:1602.07360",
@@ -153,25 +147,23 @@ NETWORKS: dict[str, Network] = {
         Network(
             "resnet50v2", "ResNet50V2", "keras.applications:ResNet50V2", 224, TENSORFLOW,
             CROP_256,
-            _keras("resnet", _kernels("resnet50v2"), "md5:3ef43a0b657b3be2300d5770ece849e0",
+            _keras("resnet", "resnet50v2", "md5:3ef43a0b657b3be2300d5770ece849e0",
                    102_869_336, _APACHE),
             76.0, 93.0, 25_613_800, 50, 2016, "arXiv:1603.05027",
         ),
         Network(
             "resnet101", "ResNet101", "keras.applications:ResNet101", 224, CAFFE, CROP_256,
-            _keras("resnet", _kernels("resnet101"), "md5:f1aeb4b969a6efcfb50fad2f0c20cfc5",
-                   179_648_224, _HE),
+            _keras("resnet", "resnet101", "md5:f1aeb4b969a6efcfb50fad2f0c20cfc5", 179_648_224, _HE),
             76.4, 92.8, 44_707_176, 101, 2015, "arXiv:1512.03385",
         ),
         Network(
             "resnet152", "ResNet152", "keras.applications:ResNet152", 224, CAFFE, CROP_256,
-            _keras("resnet", _kernels("resnet152"), "md5:100835be76be38e30d865e96f2aaae62",
-                   242_900_224, _HE),
+            _keras("resnet", "resnet152", "md5:100835be76be38e30d865e96f2aaae62", 242_900_224, _HE),
             76.6, 93.1, 60_419_944, 152, 2015, "arXiv:1512.03385",
         ),
         Network(
             "densenet121", "DenseNet121", "keras.applications:DenseNet121", 224, TORCH, CROP_256,
-            _keras("densenet", _kernels("densenet121"), "md5:9d60b8095a5708f2dcce2bca79d332c7",
+            _keras("densenet", "densenet121", "md5:9d60b8095a5708f2dcce2bca79d332c7",
                    33_188_688, "BSD-3-Clause, Zhuang Liu and others"),
             75.0, 92.3, 8_062_504, 121, 2016, "arXiv:1608.06993", channels_first=False,
         ),

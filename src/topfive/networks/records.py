@@ -1,15 +1,11 @@
 """What was measured of a network here: its calibrations, and its lower precisions.
-
-It stands with the network's card: one JSON file for each network and weight file. Unlike the
-cache it cannot be made anew without the pictures that it was measured with.
-"""
+One JSON file for each network and weight file; only its pictures could make it anew."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-import os
 import re
 import shlex
 from pathlib import Path
@@ -17,29 +13,23 @@ from typing import Any
 
 from topfive.errors import UsageError
 from topfive.networks.cards import Network
-from topfive.system import files
+from topfive.system import files, json_text
 
 CALIBRATIONS, PRECISIONS = "calibrations", "precisions"
 GRAPH = ("graph.xml", "graph.bin")
+LARGEST = 16 * 1024**2  # bytes of a record
 
 log = logging.getLogger("topfive")
 
 
 def folder() -> Path:
     """Return where records are kept: `TOPFIVE_DATA`, else the platform's folder."""
-    chosen = os.environ.get("TOPFIVE_DATA")
-    if chosen:
-        return Path(chosen)
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("topfive", appauthor=False))
+    return files.user_folder("TOPFIVE_DATA", "data")
 
 
 def path(network: str, checksum: str) -> Path:
     """Return where the record of a network with these weights is, or would be.
-
-    `checksum` is the weight file's, as `Classifier.weights` gives it.
-    """
+    `checksum` is the weight file's, as `Classifier.weights` gives it."""
     plain = re.sub(r"[^\w.-]", "_", network)
     return folder() / f"{plain}-{hashlib.sha256(checksum.encode()).hexdigest()[:16]}.json"
 
@@ -49,7 +39,7 @@ def read(network: str, checksum: str) -> dict[str, Any]:
     is none. One that is damaged is reported to the log, and left where it is."""
     file = path(network, checksum)
     try:
-        record = json.loads(file.read_bytes())
+        record = json_text.parse(files.read_regular(file, LARGEST), LARGEST)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
@@ -97,8 +87,9 @@ def find_int8(network: Network, checksum: str) -> tuple[Path, tuple[str, ...]]:
     make = f"topfive quantize FOLDER --model {shlex.quote(network.reference)}"
     if entry is None:
         raise UsageError(f"there is no {network.name} in 8 bits with these weights here: {make}")
-    name, hashes = entry.get("graph"), entry.get("sha256")
+    known: Any = entry if isinstance(entry, dict) else {}
+    name, hashes = known.get("graph"), known.get("sha256")
     is_name = isinstance(name, str) and Path(name).name == name and not name.startswith(".")
     if not is_name or not isinstance(hashes, list) or len(hashes) != len(GRAPH):
         raise UsageError(f"{path(network.name, checksum)} is damaged: {make}")
-    return folder() / name, tuple(map(str, hashes))
+    return folder() / str(name), tuple(map(str, hashes))

@@ -56,8 +56,7 @@ class Made(TypedDict, total=False):
     seconds: float | dict[str, float]
 
 
-# A picture in the journal: as which class it was taught, whether it is held out, and whether the
-# network was right about it before it was extended.
+# A picture in the journal: its class, if held out, if the network was right before it was extended.
 PictureEntry = TypedDict(
     "PictureEntry", {"name": str, "sha256": str, "class": str, "held": bool, "right": bool}
 )
@@ -87,8 +86,7 @@ class CorrectionEntry(TypedDict):
 
 @dataclass(frozen=True)
 class CardFile:
-    """A file of a network: its name in the folder (None: it is the backbone's, which is not
-    there), the hash of its content, its size in bytes."""
+    """A file of a network: its name (None: the backbone's, elsewhere), hash, size in bytes."""
 
     file: str | None
     checksum: str
@@ -175,14 +173,8 @@ def parse(content: Mapping[str, Any]) -> TaughtCard:
 def network(folder: Path, card: TaughtCard) -> Network:
     """Return the network in a folder with this card."""
     backbone, place, body = NETWORKS[card.backbone], folder.absolute(), card.weights
-    facts = {
-        "backbone": card.backbone,
-        "weights": body.checksum,
-        "head": card.head.checksum,
-        "classes": card.classes,
-        "extends": card.extends,
-        "tuned": card.tuned,
-    }
+    facts = {name: getattr(card, name) for name in ("backbone", "classes", "extends", "tuned")}
+    facts |= {"weights": body.checksum, "head": card.head.checksum}
     fingerprint = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     weights = replace(backbone.weights, checksum=body.checksum)
     if body.file is not None:
@@ -275,7 +267,6 @@ def digest(entry: Mapping[str, Any], key: str) -> str:
 
 
 def flag(entry: Mapping[str, Any], key: str) -> bool:
-    """Return true or false."""
     value = entry[key]
     if not isinstance(value, bool):
         raise ValueError(f"{key} is neither true nor false")
@@ -291,7 +282,6 @@ def count(entry: Mapping[str, Any], key: str, most: int = MOST) -> int:
 
 
 def recipe(entry: Mapping[str, Any]) -> Recipe:
-    """Return a recipe."""
     fit, filter = text(entry, "fit"), text(entry, "filter")
     check_choice("fit", fit, FITS)
     check_choice("filter", filter, FILTERS)

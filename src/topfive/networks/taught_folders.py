@@ -1,18 +1,17 @@
 """Networks with classes of their own: folders, each with a card.
 
-A folder holds `card.json` and what that names: the layer that tells the classes by the
-features of a published network, its backbone, and, where these were changed too, the
-backbone's weights. All files but the card have their hash in their name; the card is
-replaced last, so that a folder is at every moment the old network or the new one.
+A folder holds `card.json` and what that names: the layer that tells the classes by the features
+of a published network, its backbone, and that one's weights where they were changed. All files
+but the card have their hash in their name; the card is replaced last, so that a folder is at
+every moment the old network or the new one.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,8 @@ from topfive.errors import OutputError, UsageError, WeightsError
 from topfive.networks import taught_cards
 from topfive.networks.cards import Network
 from topfive.networks.taught_cards import CARD, CardFile, TaughtCard
-from topfive.system.files import checksum_of, work_folder
+from topfive.system import json_text
+from topfive.system.files import checksum_of, read_regular, work_folder
 
 # A file that goes with a card: its ending, and what writes it to a path.
 Part = tuple[str, Callable[[Path], object]]
@@ -35,8 +35,7 @@ WRITTEN = re.compile(r"[a-z_]+-[0-9a-f]{12}\.[a-z0-9.]+")  # the files that go w
 def read(folder: Path) -> Network:
     """Return the network in a folder.
 
-    Raises:
-        UsageError: its card cannot be read or is damaged.
+    Raises: see `read_card`.
     """
     return taught_cards.network(folder, read_card(folder))
 
@@ -49,16 +48,10 @@ def read_card(folder: Path) -> TaughtCard:
     """
     file = folder / CARD
     try:
-        if file.exists() and not file.is_file():  # a pipe would be waited for
-            raise ValueError("it is not a file")
-        with file.open("rb") as stream:
-            text = stream.read(MAX_CARD + 1)
-        if len(text) > MAX_CARD:
-            raise ValueError(f"over {MAX_CARD:,} bytes")
-        content = json.loads(text)
+        content = json_text.parse(read_regular(file, MAX_CARD), MAX_CARD)
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(f"{file} is damaged: {error}; teach the network again") from error
     if not isinstance(content, dict) or content.get("version") != VERSION:
         raise UsageError(f"{file} is no card of a network of this version of topfive")
@@ -95,8 +88,7 @@ def check_weights(network: Network, file: object) -> None:
 
 
 def check_target(folder: Path, force: bool) -> None:
-    """Raise a `UsageError` if a network cannot be written to a folder: something is there
-    that is no network, or one is and `force` does not allow to replace it."""
+    """Raise a `UsageError` if a folder holds what is no network, or one without `force`."""
     if os.path.lexists(folder / CARD):
         if not force:
             raise UsageError(f"{folder} holds a network already; --force replaces it")
@@ -111,15 +103,17 @@ def write(folder: Path, card: TaughtCard, files: Mapping[str, Part]) -> Network:
     """Make a card that of a folder, with files that are written first; return the network.
 
     `files` are by the names of their sections in the card. Each gets its hash into its name, and
-    its section is made anew. Files of the network that was there which this one has no more are
-    deleted.
+    its section is made anew. Files that only the network had that was there are deleted.
 
     Raises:
         UsageError: the card would not be one.
         OutputError: it cannot be written; what was there stays.
     """
+    from filelock import FileLock
+
     try:
-        with _writing(folder) as work:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / LOCK), work_folder(folder, WORK) as work:
             parts: dict[str, Path] = {}
             sections: dict[str, Any] = {}
             for section, (ending, save) in files.items():
@@ -142,16 +136,6 @@ def write(folder: Path, card: TaughtCard, files: Mapping[str, Part]) -> Network:
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
     return taught_cards.network(folder, found)
-
-
-@contextlib.contextmanager
-def _writing(folder: Path) -> Iterator[Path]:
-    """Yield a folder in a folder, of one process at a time; what killed ones left is removed."""
-    from filelock import FileLock
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / LOCK), work_folder(folder, WORK) as work:
-        yield work
 
 
 def _listed(folder: Path) -> list[Path]:

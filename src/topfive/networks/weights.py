@@ -1,8 +1,5 @@
 """Find, hash, fetch, take in, check and remove weight files.
-
-They are kept where Keras keeps its own, so each of the two uses what the other fetched. Those
-that come in a package are used where pip put them.
-"""
+They lie where Keras keeps its own, so that each uses what the other fetched, or in packages."""
 
 from __future__ import annotations
 
@@ -50,9 +47,7 @@ def path(network: Network) -> Path:
 
 def packaged(network: Network) -> Path | None:
     """Return where an installed package holds the network's weight file, None where none does.
-
-    The package is looked for, and not imported.
-    """
+    The package is looked for, and not imported."""
     file = network.weights
     if not isinstance(file, PackagedFile) or (network.taught and network.taught.body):
         return None
@@ -71,8 +66,7 @@ def home(network: Network) -> Path:
 
 
 def url(network: Network) -> str:
-    """Return where the file comes from: `TOPFIVE_MIRROR`, a folder of such files, or its
-    publisher."""
+    """Return where the file comes from: its publisher, or `TOPFIVE_MIRROR`, a folder of them."""
     mirror = os.environ.get("TOPFIVE_MIRROR", "").rstrip("/")
     return f"{mirror}/{network.weights.name}" if mirror else network.weights.url
 
@@ -135,8 +129,7 @@ def held(network: Network, offline: bool = False) -> Held:
 def checked(network: Network, offline: bool = False) -> Path:
     """Return the network's weight file after a look at its hash; a damaged one is replaced.
 
-    Raises:
-        WeightsError: it is not here and cannot be fetched.
+    Raises: see `held`.
     """
     file = held(network, offline).path
     return file if verify(network) else fetch(network, offline, again=True).path
@@ -188,7 +181,8 @@ def import_file(file: Path, network: Network) -> Path:
     """
     with part_beside(network) as part:
         try:
-            shutil.copyfile(file, part)
+            with files.open_regular(file) as source, part.open("wb") as sink:
+                shutil.copyfileobj(source, sink, 1 << 20)
         except OSError as error:
             where = error.filename or part
             raise WeightsError(f"cannot import {where}: {error.strerror or error}") from error
@@ -216,7 +210,7 @@ def check_file(file: Path, network: Network, name: str) -> None:
         WeightsError: its hash is not the published or pinned one.
     """
     known = checksum(network)
-    with file.open("rb") as stream:
+    with files.open_regular(file) as stream:
         begins = stream.read(len(_magic(network))) == _magic(network)
     if not (files.matches(file, known) if known else begins):
         raise WeightsError(
@@ -274,7 +268,7 @@ def _by_hand(network: Network, reason: str) -> str:
         f"{network.title} needs its weights, {network.weights.size / 1e6:,.1f} MB: {reason}.\n"
         f"  address: {url(network)}\n"
         f"  folder:  {folder()}\n"
-        f"  Put the file there, or: topfive weights import FILE --network {_published(network)}"
+        f"  Put the file there, or: topfive weights import FILE --network {network.backbone}"
         + _how_to_unpin(network)
         + way_out()
     )
@@ -296,13 +290,8 @@ def _how_to_unpin(network: Network) -> str:
         return ""
     return (
         "\n  That hash is of the file that came first, for its publisher gives none. "
-        f"To forget it: topfive weights remove {_published(network)}"
+        f"To forget it: topfive weights remove {network.backbone}"
     )
-
-
-def _published(network: Network) -> str:
-    """Return the name of the network whose weights they are."""
-    return network.taught.backbone if network.taught else network.name
 
 
 def _magic(network: Network) -> bytes:
@@ -328,11 +317,9 @@ def _lock(target: Path) -> Iterator[None]:
 
     lock = FileLock(target.with_name(f".{target.name}.lock"))
     try:
-        lock.acquire(timeout=1)
+        taken = lock.acquire(timeout=1)
     except Timeout:
         log.info("another process is fetching %s; waiting", target.name)
-        lock.acquire()
-    try:
+        taken = lock.acquire()
+    with taken:
         yield
-    finally:
-        lock.release()

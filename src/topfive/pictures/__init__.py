@@ -1,12 +1,4 @@
 """Bytes to an upright picture, and that to the network's square; drawing on pictures.
+The way in is `preparation.prepare`."""
 
-The way in is `preparation.prepare`.
-"""
-
-__all__ = [
-    "annotate",
-    "contact_sheets",
-    "preparation",
-    "squares",
-    "window",
-]
+__all__ = ["annotate", "colour", "contact_sheets", "preparation", "squares", "window"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,11 +18,9 @@ from topfive.sources.source import MAX_PIXELS, Source, from_object
 from topfive.system.text import printable
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-Colour = tuple[int, int, int]
 
 PAPER, FRAME, INK = (255, 255, 255), (238, 240, 243), (31, 41, 51)
-# A line that begins so is marked, by a shape and a colour. The shapes are drawn, in a square
-# of side 1: Pillow's own font has no such letters.
+# A line that begins so is marked by a colour, and by a shape that is drawn in a square of side 1.
 RIGHT, WRONG = "✓ ", "✗ "
 MARKS = {
     RIGHT: ((22, 101, 52), [[(0.0, 0.55), (0.3, 0.9), (0.9, 0.1)]]),
@@ -36,11 +35,10 @@ FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "arial.ttf")
 
 @dataclass(frozen=True)
 class _Line:
-    """What is written in one line: its text, its colour, the mark drawn before it, and whether
-    it stands to the right of where a mark is."""
+    """A line's text and colour, the mark drawn before it, whether it leaves room for one."""
 
     text: str
-    ink: Colour = INK
+    ink: tuple[int, int, int] = INK
     mark: str = ""
     indented: bool = False
 
@@ -49,8 +47,8 @@ def thumbnails(
     names: Collection[str], side: int, max_pixels: int = MAX_PIXELS
 ) -> dict[str, Image.Image]:
     """Return the pictures that the names of sources lead to: files, members of archives,
-    objects in buckets. They are RGB, upright and at most `side` pixels wide and high; what
-    cannot be read (again) is an empty frame."""
+    objects in buckets. They are RGB, upright, at most `side` pixels wide and high; an empty
+    frame where one cannot be read (again)."""
     found, members = {}, defaultdict[str, set[str]](set)
     for name in dict.fromkeys(names):
         if buckets.is_address(name):
@@ -123,7 +121,7 @@ def _thumbnail(source: Source, side: int, max_pixels: int) -> Image.Image:
     from topfive.pictures import decoding
 
     try:
-        picture, _ = decoding.decode(source.read(), max_pixels, draft=side)
+        picture, _ = decoding.decode(source.read(), max_pixels, draft=side, least=side)
     except PictureError:
         return _empty(side)
     return picture if max(picture.size) <= side else fitted(picture, (side, side))
@@ -173,8 +171,6 @@ def find_font(lines: Sequence[str], size: int) -> Font:
     text = [printable(line.removeprefix(RIGHT).removeprefix(WRONG)) for line in lines]
     plain = all(map(str.isascii, text))
     for name in () if plain else FONTS:
-        try:
+        with suppress(OSError):
             return ImageFont.truetype(name, size)
-        except OSError:
-            continue
     return ImageFont.load_default(size)

@@ -66,7 +66,9 @@ def _grey(header: Header, stored: Values, window: Window | None) -> Values:
     if window:
         shade: Shade | None = partial(windowed, low=window[0], high=window[1])
     else:
-        shade = _own_window(_of_frame(elements, "FrameVOILUTSequence")) or _own_table(header)
+        shade = _own_window(_of_frame(elements, "FrameVOILUTSequence"))
+        if shade is None and (item := first_item(elements, "VOILUTSequence")) is not None:
+            shade = _by_table(header, item, "LUT")
     if shade is None and modality is None and stored.dtype.kind == "u" and bits <= 8:
         shade = partial(windowed, low=0, high=2**bits - 1)
     modality = modality or np.asarray
@@ -107,11 +109,6 @@ def _sigmoid(part: Values, centre: float, width: float) -> NDArray[np.uint8]:
     return np.rint(np.nan_to_num(curve)).astype(np.uint8)
 
 
-def _own_table(header: Header) -> Shade | None:
-    item = first_item(header.elements, "VOILUTSequence")
-    return None if item is None else _by_table(header, item, "LUT")
-
-
 def _painted(header: Header, stored: Values, colour: str) -> Image.Image:
     name = f"{colour}PaletteColorLookupTable"
     if header.elements.get_item(f"{name}Data") is None:
@@ -127,8 +124,7 @@ def _by_table(header: Header, item: Dataset, name: str) -> Shade:
 
 
 def _table(header: Header, item: Dataset, name: str) -> tuple[int, Values, int]:
-    """Return the stored value of a table's first entry, its entries, and how many bits of
-    them are used.
+    """Return the stored value of a table's first entry, its entries, and how many bits they have.
 
     Source: PS3.3, sections C.7.6.3.1.5 and C.11.1.1.1.
     """
@@ -157,8 +153,7 @@ def _look_up(part: Values, first: int, table: Values) -> Values:
 def _range(
     elements: Dataset, stored: Values, modality: Callable[[Values], Values]
 ) -> tuple[float, float]:
-    """Return the least and the greatest of the modality's values, without those that fill up
-    what is no picture."""
+    """Return the least and the greatest of the modality's values, without those that fill up."""
     filling = number(elements, "PixelPaddingValue")
     limit = number(elements, "PixelPaddingRangeLimit")
     limit = filling if limit is None else limit
@@ -175,8 +170,7 @@ def _range(
 
 
 def _of_frame(elements: Dataset, keyword: str) -> Dataset:
-    """Return the item that holds a group of the first frame's elements: its own, that of all
-    frames, or else the file itself."""
+    """Return what holds elements of the first frame: its own item, that of all, or the file."""
     for groups in GROUPS:
         group = first_item(elements, groups)
         if group is not None and (item := first_item(group, keyword)) is not None:

@@ -1,8 +1,5 @@
 """The stored values of a DICOM file's first picture, however they are compressed.
-
-pydicom reads what is uncompressed, and JPEG 2000; Pillow reads JPEG, and unpacks RLE, neither
-more than the header says.
-"""
+pydicom reads what is uncompressed, and JPEG 2000; Pillow reads JPEG, and unpacks RLE."""
 
 from __future__ import annotations
 
@@ -82,10 +79,7 @@ def _options(header: Header) -> dict[str, Any]:
 
 def _first_frame(header: Header) -> bytes:
     """Return the first frame's bytes, of as many fragments as it has.
-
-    Source: PS3.5, section A.4. Without a table of offsets each frame is a fragment, but for
-    those that end where their image does.
-    """
+    Without a table of offsets a frame is one, or ends where its image does. Source: PS3.5, A.4."""
     from pydicom.encaps import generate_fragments
 
     if header.length != UNDEFINED:

@@ -1,13 +1,11 @@
 """The header of a DICOM file: what it says of its first picture, and where that is.
-
-pydicom reads the elements, and only those that a picture needs. What is stopped here: a
-deflated file of any size, sequences of millions of items, values of gigabytes.
-"""
+What is stopped here: a deflated file of any size, millions of items, values of gigabytes."""
 
 from __future__ import annotations
 
 import io
 import math
+import struct
 import zlib
 from collections.abc import MutableSequence
 from dataclasses import dataclass
@@ -20,6 +18,11 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 PREAMBLE = 128
+# PS3.5, section 6.2: the kinds of value (VR).
+KINDS = frozenset(
+    b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR"
+    b" US UT UV".split()
+)
 MAX_READS = 500_000  # an element takes two or three, an item several
 MAX_UNPACKED = 1 << 28  # bytes: 100 million pixels of 16 bits, and more
 MAX_VALUE = 1 << 17  # bytes: the largest table has 65,536 entries of 16 bits
@@ -68,8 +71,7 @@ class Limited(io.BytesIO):
 @dataclass(frozen=True)
 class Header:
     """A file that was opened: the elements that tell of its picture, its transfer syntax, and
-    where in `data` the value of its pixel element is: the keyword of that, its kind of value
-    (VR), its start and its length in bytes."""
+    where in `data` its pixels are: their keyword, kind of value (VR), start, length in bytes."""
 
     elements: Dataset
     syntax: str
@@ -96,23 +98,49 @@ class Header:
 
 
 def is_dicom(data: bytes) -> bool:
-    """Return whether the bytes begin as a DICOM file does.
+    """Return whether the bytes begin as a DICOM file does, or as one that lost its preamble."""
+    return _find_start(data) is not None
+
+
+def _find_start(data: bytes) -> int | None:
+    """Return where a DICOM file's elements begin, None where it is none.
 
     Source: PS3.10, section 7.1.
     """
-    return data[PREAMBLE : PREAMBLE + 4] == b"DICM"
+    for place in (PREAMBLE, 0):
+        if data[place : place + 4] == b"DICM":
+            return place + 4
+    return 0 if _guess_syntax(data, 0) else None
+
+
+def _guess_syntax(data: bytes, start: int) -> str | None:
+    """Return how elements are written that begin with group 2 or 8, by how they look; None where
+    they look like none. Source: PS3.5, section 7.1."""
+    if data[start : start + 2] not in (b"\2\0", b"\x08\0", b"\0\x08") or len(data) < start + 8:
+        return None
+    if data[start + 4 : start + 6] in KINDS:
+        return BIG_ENDIAN if data[start : start + 1] == b"\0" else EXPLICIT
+    last = 0
+    for _ in range(3):  # the first elements that say no kind: in order, each inside the file
+        if len(data) < start + 8:
+            return None
+        group, element, length = struct.unpack_from("<HHI", data, start)
+        if group < 8 or group % 2 or group << 16 | element <= last or length % 2:
+            return None
+        last, start = group << 16 | element, start + 8 + length
+    return IMPLICIT
 
 
 def open_header(data: bytes) -> Header:
     """Return a DICOM file's header; its pixels are not touched.
 
     Raises:
-        PictureError: pydicom is missing, there is no picture, or it is in a transfer syntax
-            that is not read.
+        PictureError: no pydicom, no picture, or in a transfer syntax that is not read.
         Exception: whatever pydicom raises of a broken file.
     """
     try:
         import pydicom.pixels  # noqa: F401  it came with 3.0
+        from pydicom import Dataset
         from pydicom.filereader import read_dataset
         from pydicom.tag import Tag
         from pydicom.uid import UID
@@ -120,9 +148,12 @@ def open_header(data: bytes) -> Header:
         needs = f"DICOM needs an extra: {extras.install('dicom')}"
         raise PictureError("unsupported", needs) from error
     file = Limited(data)
-    file.seek(PREAMBLE + 4)
-    meta = read_dataset(file, False, True, stop_when=lambda tag, *_: tag >> 16 != 2)
-    syntax = str(value(meta, "TransferSyntaxUID") or EXPLICIT)
+    start = _find_start(data) or 0
+    file.seek(start)
+    meta = Dataset()
+    if data[start : start + 2] == b"\2\0":
+        meta = read_dataset(file, False, True, stop_when=lambda tag, *_: tag >> 16 != 2)
+    syntax = str(value(meta, "TransferSyntaxUID") or _guess_syntax(data, file.tell()) or EXPLICIT)
     if syntax not in ENCODINGS:
         what = f"DICOM in {UID(syntax).name!r} is not read"
         expected = "expected it uncompressed, or in RLE, JPEG or JPEG 2000"

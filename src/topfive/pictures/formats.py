@@ -1,8 +1,5 @@
 """Open a picture with the format that its content shows, out of a list of safe ones.
-
-Pillow opens it; what it lacks is here: a list without the formats that start another
-program, a limit on the scans of a JPEG, silence on standard error, HEIC.
-"""
+What Pillow lacks is here: such a list, a limit on a JPEG's scans, silence on stderr, HEIC."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ import re
 from pathlib import Path
 
 import PIL
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from topfive.errors import PictureError
 from topfive.system import extras
@@ -39,7 +36,7 @@ _SCAN, _END, _START = 0xDA, 0xD9, 0xD8
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
-def open_picture(data: bytes) -> Image.Image:
+def open_picture(data: bytes) -> ImageFile.ImageFile:
     """Return the picture in `data`, its header read, its pixels not yet.
 
     Raises:
@@ -99,20 +96,16 @@ def _has_signature(data: bytes, name: str) -> bool:
 
 
 def _register_heif() -> None:
-    try:
+    with contextlib.suppress(ImportError):  # `open_picture` names the extra if it is missed
         import pi_heif
-    except ImportError:
-        return  # `_open` names the extra if the file turns out to be HEIC
-    pi_heif.register_heif_opener()
+
+        pi_heif.register_heif_opener()
 
 
 @functools.cache
 def _quieten_libtiff() -> None:
     """Have libtiff not print on standard error what Pillow raises as an exception anyway.
-
-    Pillow has no way to ask for it. Where libtiff is not a library of its own beside
-    Pillow (Windows), its lines stay.
-    """
+    Pillow has no way to ask for it. Where libtiff is not a file of its own (Windows) they stay."""
     package = Path(PIL.__file__).parent
     for folder in (package.parent / "pillow.libs", package / ".dylibs"):
         for library in folder.glob("libtiff*"):

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from topfive.errors import PictureError
 from topfive.networks.cards import Recipe
-from topfive.sources.source import Source
+from topfive.sources.source import SECONDS, Source
+from topfive.system import memory
+from topfive.system.memory import Claim
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -33,9 +35,8 @@ Known = Callable[[str], Found | None]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A source that was read: the network's square, uint8 (size, size, 3), or what was in
-    the way, or what is known of it already; the hash of its bytes, its width and height, the
-    seconds that were spent."""
+    """A source that was read: the network's square, uint8 (size, size, 3), or what was in the
+    way, or what is known of it; the hash of its bytes, its width and height, seconds spent."""
 
     source: Source
     square: NDArray[np.uint8] | PictureError | Found
@@ -52,35 +53,47 @@ def prepare(
     max_pixels: int,
     draft: bool = False,
     known: Known | None = None,
+    timeout: float = SECONDS,
 ) -> Prepared:
     """Read a source and bring it to the network's square, unless what `known` returns for the
-    sha256 of its bytes spares that; see `decode` for `draft`."""
-    from topfive.pictures import squares
+    sha256 of its bytes spares that; see `decode` for `draft`. An address is given up after
+    `timeout` seconds."""
+    from topfive.pictures import colour, squares
 
     start = perf_counter()
     sha256 = width = height = None
     square: NDArray[np.uint8] | PictureError | Found
     try:
-        content = source.read()
-        if isinstance(content, bytes):
-            sha256 = hashlib.sha256(content).hexdigest()
-        if known and sha256 and (found := known(sha256)):
-            square, width, height = found, found.width, found.height
-        else:
-            side = squares.draft_side(size, recipe) if draft else None
-            picture, (width, height) = decode(content, recipe, max_pixels, side)
-            square = squares.fit(picture, size, recipe)
+        with memory.PICTURES.claim() as claim:
+            content = source.read(claim, timeout)
+            if isinstance(content, bytes):
+                sha256 = hashlib.sha256(content).hexdigest()
+            if known and sha256 and (found := known(sha256)):
+                square, width, height = found, found.width, found.height
+            else:
+                least = squares.draft_side(size, recipe)
+                side = least if draft else None
+                with colour.naming(source.name):
+                    picture, (width, height) = decode(
+                        content, recipe, max_pixels, side, least, claim
+                    )
+                square = squares.fit(picture, size, recipe)
     except PictureError as error:
-        square = error
-    return Prepared(source, square, sha256, width, height, perf_counter() - start)
+        square = PictureError(error.kind, str(error))  # without what its traceback holds
+    seconds = perf_counter() - start - claim.waited
+    return Prepared(source, square, sha256, width, height, seconds)
 
 
 def decode(
-    content: object, recipe: Recipe, max_pixels: int, draft: int | None = None
+    content: object,
+    recipe: Recipe,
+    max_pixels: int,
+    draft: int | None = None,
+    least: int | None = None,
+    claim: Claim | None = None,
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Return what `Source.read` returned as the recipe reads it, its window included, RGB and
-    upright, and the width and height of the whole picture; for `draft` see
-    `decoding.decode`.
+    """Return what `Source.read` returned as upright RGB, read as the recipe does, and the width
+    and height of the whole picture; for the rest see `decoding.decode`.
 
     Raises:
         PictureError: it cannot be read.
@@ -91,7 +104,7 @@ def decode(
 
     keras, window = recipe.keras_decoding, recipe.window
     if isinstance(content, bytes):
-        return decoding.decode(content, max_pixels, keras, draft, window)
+        return decoding.decode(content, max_pixels, keras, draft, window, least, claim)
     if isinstance(content, Image.Image):
         picture = decoding.from_image(content, max_pixels, keras, window)
     elif isinstance(content, np.ndarray):

@@ -15,8 +15,7 @@ STRIP = 64
 
 # A JPEG that is decoded at a half, a quarter or an eighth keeps at least this many times the
 # pixels that its recipe scales it to, along each side. The square then differs by 0.2 of 255
-# levels on average and at most 0.7, and by at most 10 in any pixel. That was measured on
-# photographs enlarged to this limit, with a camera's noise and without; `tests` repeat some.
+# levels on average and at most 0.7, and by at most 10 in any pixel (measured on photographs).
 DRAFT = 4
 
 
@@ -55,8 +54,7 @@ def fit(picture: Image.Image, size: int, recipe: Recipe) -> NDArray[np.uint8]:
 
 
 def _resize(picture: Image.Image, size: tuple[int, int], filter: Image.Resampling) -> Image.Image:
-    """Resize; a strip is averaged down first: Pillow keeps four filter weights for every
-    pixel of its length, 3 GB for 100,000,000."""
+    """Resize; a strip is averaged down first: Pillow's filter weights would take gigabytes."""
     width, height = picture.size
     if max(width, height) > STRIP * min(width, height) and filter != Image.Resampling.NEAREST:
         picture = picture.reduce((max(1, width // (8 * size[0])), max(1, height // (8 * size[1]))))

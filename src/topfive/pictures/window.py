@@ -18,8 +18,7 @@ def show(drawn: Image.Image, title: str) -> bool:
 
     Returns whether to go on with the next one: not after Escape, `q` or closing.
 
-    Raises:
-        EngineError: there is no screen, or Python has no Tk.
+    Raises: see `open_window`.
     """
     window = open_window()
     import tkinter

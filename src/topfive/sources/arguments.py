@@ -12,7 +12,9 @@ from typing import BinaryIO, TypeVar
 
 from topfive.errors import PictureError
 from topfive.sources import archives, buckets, folders, lists
+from topfive.sources.left_out import LeftOut
 from topfive.sources.source import MAX_BYTES, STDIN, Source, is_url, unreadable
+from topfive.system.text import hide_secrets
 
 BUCKET = "bucket"
 T = TypeVar("T")
@@ -24,8 +26,9 @@ def read(
     """Yield a source for every file, address and `-`, and for every file in a folder, in a
     bucket or behind a pattern, in the order of their names.
 
-    A folder's own files come before those of the folders inside it. Hidden files and links
-    to other folders are passed over. An argument that leads to nothing yields a source
+    A folder's own files come before those of the folders inside it. Hidden files are passed
+    over; links to other folders and what systems lay beside pictures are left out, and the log
+    says how many. An argument that leads to nothing yields a source
     whose `read` says why. With `unpack`, an archive's members come in its place, and
     `@names.txt` is a list of names, as `read_names` takes it. Unordered, a folder's files
     come as soon as they are seen. However many there are, memory stays flat.
@@ -35,8 +38,10 @@ def read(
         OutputError: no room on disk to sort the names in a large folder.
         UsageError: a list of names cannot be read.
     """
-    for found in _find(arguments, recursive, ordered, unpack):
-        yield from _open(found, recursive)
+    left_out = LeftOut()
+    for found in _find(arguments, recursive, ordered, unpack, left_out=left_out):
+        yield from _open(found, recursive, left_out)
+    left_out.tell()
 
 
 def read_names(stream: BinaryIO, origin: str = "standard input") -> Iterator[Source]:
@@ -50,7 +55,7 @@ def read_names(stream: BinaryIO, origin: str = "standard input") -> Iterator[Sou
         UsageError: the stream cannot be read or is no list of names.
     """
     for name in lists.names(stream, origin, nul=True):
-        yield from _open(_name(name), False)
+        yield from _open(_name(name), False, LeftOut())
 
 
 def count(arguments: Iterable[str], recursive: bool = False, *, unpack: bool = False) -> int | None:
@@ -60,10 +65,11 @@ def count(arguments: Iterable[str], recursive: bool = False, *, unpack: bool = F
     Raises: what `read` does.
     """
     total = 0
-    for found in _find(arguments, recursive, False, unpack):
+    left_out = LeftOut()
+    for found in _find(arguments, recursive, False, unpack, False, left_out=left_out):
         if isinstance(found, _Many) and found.kind in ("compressed", BUCKET):
             return None
-        total += sum(1 for _ in _open(found, recursive))
+        total += sum(1 for _ in _open(found, recursive, left_out))
     return total
 
 
@@ -77,20 +83,26 @@ class _Many:
 
 def is_container(name: str) -> bool:
     """Whether a name is that of a folder, an archive or a place in a bucket."""
-    there = folders.is_folder(name) or buckets.is_address(name)
-    return there or archives.kind(name) is not None
+    return folders.is_folder(name) or buckets.is_address(name) or archives.kind(name) is not None
 
 
 def _find(
-    arguments: Iterable[str], recursive: bool, ordered: bool, unpack: bool
+    arguments: Iterable[str],
+    recursive: bool,
+    ordered: bool,
+    unpack: bool,
+    pictures: bool = True,
+    *,
+    left_out: LeftOut,
 ) -> Iterator[Source | _Many]:
+    """Yield what the arguments stand for; without a look into `pictures`, see `own_output`."""
     look, arguments = _unpacked if unpack else _file, list(arguments)
     for argument in arguments if unpack else ():
         if lists.is_list(argument):
             lists.open_list(argument).close()  # not after hours with what comes before it
     for argument in arguments:
         if argument == STDIN or is_url(argument):
-            yield Source(argument, argument)
+            yield Source(hide_secrets(argument), argument)
         elif buckets.is_address(argument):
             yield _Many(argument, BUCKET)
         elif unpack and lists.is_list(argument):
@@ -99,10 +111,10 @@ def _find(
                 yield from _or_missing(listed, argument, "no name in this list")
         elif folders.is_folder(argument):
             hint = "" if recursive else "; --recursive looks into the folders inside"
-            files = map(_file, folders.walk(argument, recursive, ordered))
+            files = map(_file, folders.walk(argument, recursive, ordered, pictures, left_out))
             yield from _or_missing(files, argument, f"no file in this folder{hint}")
         elif not os.path.lexists(argument) and glob.has_magic(argument):
-            matches = map(look, folders.match(argument, ordered))
+            matches = map(look, folders.match(argument, ordered, pictures, left_out))
             yield from _or_missing(matches, argument, "no file has such a name")
         else:
             yield look(argument)
@@ -110,7 +122,7 @@ def _find(
 
 def _name(name: str) -> Source | _Many:
     if is_url(name):
-        return Source(name, name)
+        return Source(hide_secrets(name), name)
     if buckets.is_address(name):
         buckets.connect(name)  # what reads it is installed
         return Source(name, buckets.Object(name))
@@ -128,13 +140,13 @@ def _file(path: str | OSError) -> Source:
     return Source(path, Path(path) if path else path)
 
 
-def _open(found: Source | _Many, recursive: bool) -> Iterator[Source]:
+def _open(found: Source | _Many, recursive: bool, left_out: LeftOut) -> Iterator[Source]:
     if isinstance(found, Source):
         yield found
     elif found.kind == BUCKET:
-        yield from starmap(Source, buckets.find(found.name, recursive))
+        yield from starmap(Source, buckets.find(found.name, recursive, left_out))
     else:
-        members = starmap(Source, archives.members(found.name, MAX_BYTES))
+        members = starmap(Source, archives.members(found.name, MAX_BYTES, left_out))
         yield from _or_missing(members, found.name, "no file in this archive")
 
 

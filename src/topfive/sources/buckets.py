@@ -5,13 +5,15 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from topfive.errors import MissingExtraError, OutputError, PictureError
 from topfive.sources import folders
 from topfive.sources.archives import too_large
+from topfive.sources.left_out import LeftOut
 from topfive.sources.patterns import leads_to
 from topfive.system import extras
 
@@ -27,12 +29,10 @@ class Object:
     address: str
     size: int | None = None
 
-    def read(self, limit: int) -> bytes:
-        """Fetch the bytes; from any thread.
+    def measure(self, limit: int) -> Object:
+        """Return it with its size, which is asked for where no listing told it.
 
-        Raises:
-            MissingExtraError: fsspec or the protocol's package is not installed.
-            PictureError: it is missing, has over `limit` bytes or cannot be fetched.
+        Raises: see `read`.
         """
         system = connect(self.address)
         try:
@@ -44,14 +44,27 @@ class Object:
                 if entry["type"] == "directory":
                     raise PictureError("unreadable", "a folder; expected an object")
                 size = entry["size"]
-            if size > limit:
-                raise too_large(limit)
-            # Servers refuse a range of an empty object.
-            data = system.cat_file(_path(self.address), start=0, end=limit + 1) if size else b""
         except Exception as error:
             raise _failure(error) from error
-        if len(data) > limit:
+        if size > limit:
             raise too_large(limit)
+        return replace(self, size=size)
+
+    def read(self, limit: int) -> bytes:
+        """Fetch the bytes; from any thread.
+
+        Raises:
+            MissingExtraError: fsspec or the protocol's package is not installed.
+            PictureError: it is missing, has over `limit` bytes or cannot be fetched.
+        """
+        system, size = connect(self.address), self.measure(limit).size or 0
+        try:
+            # Servers refuse a range of an empty object.
+            data = system.cat_file(_path(self.address), start=0, end=size + 1) if size else b""
+        except Exception as error:
+            raise _failure(error) from error
+        if len(data) > size:
+            raise PictureError("download", "cannot be fetched: it grew meanwhile")
         return bytes(data)
 
 
@@ -60,52 +73,43 @@ def is_address(text: str) -> bool:
     return text.lower().startswith(PROTOCOLS)
 
 
-def find(address: str, recursive: bool) -> Iterator[tuple[str, Object | PictureError]]:
+def find(
+    address: str, recursive: bool, left_out: LeftOut | None = None
+) -> Iterator[tuple[str, Object | PictureError]]:
     """Yield the name and the object, or the reason for none, behind an address.
 
     An address is an object's, a folder's (with a slash at its end it can be nothing else)
-    or a pattern. A folder's objects come by their names, and before those of the folders
-    inside it; hidden ones are passed over.
+    or a pattern. A folder's visible objects come by their names, before those inside its folders.
 
-    Raises:
-        MissingExtraError: fsspec or the protocol's package is not installed.
+    Raises: see `connect`.
     """
     system = connect(address)
+    left_out = LeftOut() if left_out is None else left_out
     try:
         entry: dict[str, Any] | None = {"type": "directory"}
         if "/" in _path(address) and not address.endswith("/"):
-            entry = _entry(system, address)
-        if entry is None and not glob.has_magic(address):
-            yield address, PictureError("missing", "no such object")
-        elif entry is None:
-            yield from _or_missing(_match(system, address), address, "no object has such a name")
-        elif entry["type"] == "directory":
+            entry = None
+            with suppress(FileNotFoundError):
+                entry = dict(system.info(_path(address)))
+        found: Iterator[tuple[str, Object]] = iter(())
+        message = "no such object"
+        if entry is None and glob.has_magic(address):
+            found, message = _match(system, address, left_out), "no object has such a name"
+        elif entry and entry["type"] == "directory":
             hint = "" if recursive else "; --recursive looks into the folders inside"
-            found = _walk(system, address.rstrip("/") + "/", lambda _: recursive)
-            yield from _or_missing(found, address, f"no object in this folder{hint}")
-        else:
-            yield address, Object(address, entry["size"])
+            found = _walk(system, address.rstrip("/") + "/", lambda _: recursive, left_out)
+            message = f"no object in this folder{hint}"
+        elif entry:
+            found = iter([(address, Object(address, entry["size"]))])
+        yield next(found, (address, PictureError("missing", message)))
+        yield from found
     except OutputError:
         raise
     except Exception as error:
         yield address, _failure(error)
 
 
-def _entry(system: Any, address: str) -> dict[str, Any] | None:
-    try:
-        return dict(system.info(_path(address)))
-    except FileNotFoundError:
-        return None
-
-
-def _or_missing(
-    found: Iterator[tuple[str, Object]], address: str, message: str
-) -> Iterator[tuple[str, Object | PictureError]]:
-    yield next(found, (address, PictureError("missing", message)))
-    yield from found
-
-
-def _match(system: Any, address: str) -> Iterator[tuple[str, Object]]:
+def _match(system: Any, address: str, left_out: LeftOut) -> Iterator[tuple[str, Object]]:
     """Yield what a pattern leads to, from the folder where its first wildcard stands."""
     parts = address.split("/")
     fixed = next(place for place, part in enumerate(parts) if glob.has_magic(part))
@@ -114,18 +118,20 @@ def _match(system: Any, address: str) -> Iterator[tuple[str, Object]]:
     def leads(name: str, begins: bool = True) -> bool:
         return leads_to(wanted, name.removeprefix(top).rstrip("/").split("/"), begins)
 
-    for name, found in _walk(system, top, leads):
+    for name, found in _walk(system, top, leads, left_out):
         if leads(name, begins=False):
             yield name, found
 
 
-def _walk(system: Any, top: str, enters: Callable[[str], bool]) -> Iterator[tuple[str, Object]]:
+def _walk(
+    system: Any, top: str, enters: Callable[[str], bool], left_out: LeftOut
+) -> Iterator[tuple[str, Object]]:
     """Yield the visible objects of a folder, then those of the folders that are entered."""
 
     def look(folder: str, inside: folders.Names) -> Iterator[tuple[str, Object]]:
         for name, size in _list(system, folder):
             last = name.rstrip("/").rpartition("/")[2]
-            if last.startswith(".") or name == folder:
+            if name == folder or left_out.is_system(last) or last.startswith("."):
                 continue
             if size is not None and not name.endswith("/"):
                 yield name, Object(name, size)
@@ -137,10 +143,7 @@ def _walk(system: Any, top: str, enters: Callable[[str], bool]) -> Iterator[tupl
 
 def _list(system: Any, folder: str) -> Iterator[tuple[str, int | None]]:
     """Yield a folder's entries by their names; a folder in it ends with a slash, without a size.
-
-    fsspec's own listings hold a folder whole, so the pages are asked for through its calls,
-    but where a folder is small by its service's rules.
-    """
+    fsspec's own listings hold a folder whole; only Hugging Face's rules keep that small."""
     protocol, _, path = folder.partition("://")
     bucket, _, prefix = path.partition("/")
     start = f"{protocol}://{bucket}/"

@@ -12,10 +12,7 @@ ANYTHING = "\0"  # stands for a label, for a file's name
 
 def leads_to(pattern: Sequence[str], path: Sequence[str], begins: bool = False) -> bool:
     """Whether a pattern may match a path or, with `begins`, one further below it, both in parts.
-
-    A hidden name is matched where the dot is spelled out; `ANYTHING` is no name that a pattern
-    spells out.
-    """
+    A hidden name needs a dot that is spelled out; no part that is spelled out is `ANYTHING`."""
     if not pattern or not path:
         return not path and begins == bool(pattern)
     part, *rest = pattern

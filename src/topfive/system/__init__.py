@@ -1,9 +1,11 @@
 """The machine: files that appear whole, hashes, child processes, downloads, progress."""
 
 __all__ = [
+    "arrays",
     "downloads",
     "extras",
     "files",
+    "json_text",
     "memory",
     "processes",
     "progress",

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import re
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from topfive.errors import DownloadError
+from topfive.system.deadlines import Deadline, watch_connections
 from topfive.system.files import matches
 from topfive.system.progress import Progress, show
+from topfive.system.text import hide_secrets
+from topfive.version import __version__
 
 if TYPE_CHECKING:
     import requests
@@ -30,27 +34,64 @@ BLOCK = 1 << 16  # bytes; a cut loses what has arrived of one block
 GAIN = 1 << 20  # bytes that have to arrive for the count of cuts to start anew
 RETRIES = 5
 BACKOFF = 0.5  # seconds, doubled each time
+BLOCK_SECONDS = 60.0  # for a block of weights, or an answer to begin: over 1 KB a second
+USER_AGENT = f"topfive/{__version__} (+https://github.com/topfive/topfive)"
 SLACK = 1.25  # how much larger or smaller than its card says a file may be
 
 
-def read(url: str, max_bytes: int) -> bytes:
-    """Return the body behind an http(s) address.
+class Sink(Protocol):
+    """What takes a body, and throws it away where it has to begin anew."""
+
+    def write(self, block: bytes) -> None: ...
+
+    def restart(self) -> None: ...
+
+
+def read(url: str, sink: Sink, max_bytes: int, seconds: float) -> None:
+    """Give a sink the body behind an http(s) address, whole; a cut is followed by another try.
+
+    All of it, redirects and tries included, takes at most `seconds`.
 
     Raises:
-        DownloadError: it cannot be fetched or has over `max_bytes`.
+        DownloadError: it cannot be fetched, has over `max_bytes`, or there is no room for it.
     """
-    body = bytearray()
-    with (
-        _session() as session,
-        _as_download_error(url),
-        session.get(url, stream=True, timeout=TIMEOUT) as response,
-    ):
-        response.raise_for_status()
+    import requests
+    from requests.exceptions import ChunkedEncodingError, ConnectionError, Timeout
+
+    with Deadline(seconds) as deadline, _session(deadline) as session:
+        for cuts in range(RETRIES + 1):
+            begun = False
+            try:
+                with (
+                    _as_download_error(url, deadline),
+                    session.get(url, stream=True, timeout=TIMEOUT) as response,
+                ):
+                    begun = True
+                    response.raise_for_status()
+                    _read_body(response, sink, max_bytes)
+                    if deadline.passed:  # a body that has no length ends there, too
+                        raise requests.Timeout
+                return
+            except DownloadError as error:
+                cut = isinstance(error.__cause__, (ChunkedEncodingError, ConnectionError, Timeout))
+                wait = BACKOFF * 2**cuts
+                if not (begun and cut) or cuts == RETRIES or deadline.left() < wait:
+                    raise
+            sink.restart()
+            time.sleep(wait)
+
+
+def _read_body(response: requests.Response, sink: Sink, max_bytes: int) -> None:
+    received = 0
+    if (_total(response, 0) or 0) <= max_bytes:
         for block in response.iter_content(BLOCK):
-            body += block
-            if len(body) > max_bytes:
-                raise DownloadError(f"{url}: over {max_bytes:,} bytes")
-    return bytes(body)
+            received += len(block)
+            if received > max_bytes:
+                break
+            sink.write(block)
+        else:
+            return
+    raise DownloadError(f"{hide_secrets(response.url)}: over {max_bytes:,} bytes")
 
 
 def fetch(url: str, target: Path, checksum: str | None, size: int, magic: bytes = b"") -> None:
@@ -68,10 +109,10 @@ def fetch(url: str, target: Path, checksum: str | None, size: int, magic: bytes 
     if checksum is None:
         part.unlink(missing_ok=True)  # an old part cannot be told from another file's
     _check_room(part, size)
-    with show(target.name, size) as progress, _session() as session:
+    with show(target.name, size) as progress:
         for _ in ("as it comes", "fresh"):
-            with _as_download_error(url, part):
-                pieced = transfer(session, url, part, size, progress)
+            with _as_download_error(url, part=part):
+                pieced = transfer(url, part, size, progress)
             if matches(part, checksum) if checksum else _begins(part, magic):
                 part.replace(target)
                 return
@@ -80,7 +121,7 @@ def fetch(url: str, target: Path, checksum: str | None, size: int, magic: bytes 
             if not pieced:
                 break  # only pieces of two different files are worth a second try
     raise DownloadError(
-        f"{url} sent {received:,} bytes that are not {target.name}: "
+        f"{hide_secrets(url)} sent {received:,} bytes that are not {target.name}: "
         f"expected {checksum or repr(magic) + ' in front'}. "
         "A proxy or a mirror may be answering in its place"
     )
@@ -101,9 +142,7 @@ def _check_room(part: Path, size: int) -> None:
         )
 
 
-def transfer(
-    session: requests.Session, url: str, part: Path, size: int, progress: Progress
-) -> bool:
+def transfer(url: str, part: Path, size: int, progress: Progress) -> bool:
     """Append to `part` until the server says that it is whole; go on after every cut.
 
     `size` is what is expected, in bytes, roughly. Returns whether the file was put together
@@ -123,13 +162,17 @@ def transfer(
         if have and validator:
             headers["If-Range"] = validator
         try:
-            with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+            with (
+                Deadline(None) as deadline,
+                _session(deadline) as session,
+                _get(session, deadline, url, headers) as response,
+            ):
                 if have and response.status_code == 416 and _total(response, 0) == have:
                     return True
                 start = _start(response, have, size)
                 begun, pieced = True, start > 0
                 validator = _validator(response)
-                _append(response, part, start, size, progress)
+                _append(response, part, start, size, _renewing(deadline, progress))
                 return pieced
         except _NoContinuation as error:
             part.unlink(missing_ok=True)
@@ -146,6 +189,23 @@ def transfer(
         cuts += 1
 
 
+def _get(
+    session: requests.Session, deadline: Deadline, url: str, headers: dict[str, str]
+) -> requests.Response:
+    deadline.renew(BLOCK_SECONDS)
+    return session.get(url, headers=headers, stream=True, timeout=TIMEOUT)
+
+
+def _renewing(deadline: Deadline, progress: Progress) -> Progress:
+    """Return a `progress` that also gives a server time for its next block."""
+
+    def note(done: int, total: int) -> None:
+        deadline.renew(BLOCK_SECONDS)
+        progress(done, total)
+
+    return note
+
+
 class _NoContinuation(DownloadError):
     """The server's answer does not go on where the part ends."""
 
@@ -160,19 +220,22 @@ def _start(response: requests.Response, have: int, size: int) -> int:
         response.raise_for_status()
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip()
     if kind == "text/html":
-        raise DownloadError(f"{response.url} answered with a web page instead of the file")
+        raise DownloadError(
+            f"{hide_secrets(response.url)} answered with a web page instead of the file"
+        )
     total = _total(response, have if response.status_code == 206 else 0)
     if total is not None and not size / SLACK <= total <= size * SLACK:
-        raise DownloadError(
-            f"{response.url} announces a file of {total:,} bytes; {size:,} are expected"
-        )
+        announced = f"{hide_secrets(response.url)} announces a file of {total:,} bytes"
+        raise DownloadError(f"{announced}; {size:,} are expected")
     if response.status_code == 416:
-        raise _NoContinuation(f"{response.url} does not go on after {have:,} bytes")
+        raise _NoContinuation(f"{hide_secrets(response.url)} does not go on after {have:,} bytes")
     if response.status_code != 206:
         return 0
     found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
     if found is None or int(found[1]) > have or _encoded(response):
-        raise _NoContinuation(f"{response.url} sends another range than bytes {have:,} and on")
+        raise _NoContinuation(
+            f"{hide_secrets(response.url)} sends another range than bytes {have:,} and on"
+        )
     return int(found[1])
 
 
@@ -197,7 +260,7 @@ def _append(
             file.truncate()
     if have > most:
         part.unlink()
-        raise DownloadError(f"{response.url} sends more than {most:,} bytes")
+        raise DownloadError(f"{hide_secrets(response.url)} sends more than {most:,} bytes")
     if total is not None and have < total:
         raise ConnectionError(f"cut off at {have:,} of {total:,} bytes")
 
@@ -222,34 +285,58 @@ def _validator(response: requests.Response) -> str | None:
     return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
 
 
-def _session() -> requests.Session:
+def _session(deadline: Deadline) -> requests.Session:
     import requests
     from requests.adapters import HTTPAdapter
     from urllib3.util import Retry
 
+    class Adapter(HTTPAdapter):
+        def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
+            pool: Any = super().get_connection_with_tls_context(*args, **options)
+            pool.ConnectionCls = watch_connections(type(pool).ConnectionCls, deadline)
+            return pool
+
+    class Patience(Retry):
+        def sleep(self, *args: Any, **options: Any) -> None:
+            if deadline.left() <= self.get_backoff_time():
+                raise requests.Timeout
+            super().sleep(*args, **options)
+
     session = requests.Session()
     session.max_redirects = MAX_REDIRECTS
     session.headers["Accept-Encoding"] = "identity"  # sizes and ranges are of the file itself
-    retry = Retry(RETRIES, CONNECTS, CONNECTS, status_forcelist=RETRY_STATUS, raise_on_status=False)
+    session.headers["User-Agent"] = os.environ.get("TOPFIVE_USER_AGENT") or USER_AGENT
+    counts = RETRIES, CONNECTS, CONNECTS
+    retry = Patience(*counts, status_forcelist=RETRY_STATUS, raise_on_status=False)
     retry.backoff_factor = BACKOFF
     retry.respect_retry_after_header = False  # it may ask for a day
     for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(max_retries=retry))
+        session.mount(scheme, Adapter(max_retries=retry))
     return session
 
 
 @contextlib.contextmanager
-def _as_download_error(url: str, part: Path | None = None) -> Iterator[None]:
+def _as_download_error(
+    url: str, deadline: Deadline | None = None, part: Path | None = None
+) -> Iterator[None]:
     import requests
+    from urllib3.exceptions import HTTPError
 
     try:
         yield
-    except requests.RequestException as error:
-        raise DownloadError(f"cannot fetch {url}: {_reason(error)}") from error
+    except DownloadError:
+        raise
+    # What is no address is many errors: of requests, urllib3, idna, urllib, codecs.
+    except (requests.RequestException, HTTPError, ValueError) as error:
+        reason = _reason(error)
+        if deadline and deadline.passed:
+            reason = "it took too long (--timeout)"
+        raise DownloadError(hide_secrets(f"cannot fetch {url}: {reason}")) from error
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         what = "no room for" if full else "cannot store"
-        raise DownloadError(f"{what} {part or url}: {error.strerror or error}") from error
+        text = f"{what} {part or url}: {error.strerror or error}"
+        raise DownloadError(hide_secrets(text)) from error
 
 
 def _reason(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ T = TypeVar("T")
 
 M_MMAP_THRESHOLD = -3  # of malloc.h
 LARGE = 1 << 18  # bytes
+WATCHING = "--ends-with-its-input"
 
 
 def skip_openvino_converter() -> None:
@@ -54,25 +56,7 @@ def ask(module: str, request: Mapping[str, Any]) -> Any:
         TopfiveError: the one that was raised there.
         ChildError: there is no answer.
     """
-    done = run_module(module, json.dumps(request))
-    try:
-        told = json.loads(last_line(done.stdout))
-    except ValueError:
-        raise _without_answer(done.stderr, done.returncode) from None
-    return _answer(told)
-
-
-def _answer(told: Mapping[str, Any]) -> Any:
-    """Return the answer that `serve` told, or raise the error."""
-    if "kind" not in told:
-        return told["answer"]
-    raise getattr(errors, told["kind"], ChildError)(told["message"])
-
-
-def _without_answer(said: str, status: int) -> ChildError:
-    if status < 0:  # what it said last is of something else
-        return ChildError(f"its process was killed, by signal {-status}; is there memory for it?")
-    return ChildError(last_line(said) or f"its process ended with {status}")
+    return listen(module, request, lambda _: None)
 
 
 def listen(module: str, request: Mapping[str, Any], hear: Callable[[dict[str, Any]], None]) -> Any:
@@ -81,7 +65,7 @@ def listen(module: str, request: Mapping[str, Any], hear: Callable[[dict[str, An
 
     Raises: what `ask` does, and what `hear` does, which ends the process.
     """
-    command, environment = _command(module, json.dumps(request))
+    command, environment = _command(module, json.dumps(request), WATCHING)
     with tempfile.TemporaryFile("w+", errors="replace") as said:
         pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
         pipes["stderr"] = said
@@ -102,20 +86,36 @@ def listen(module: str, request: Mapping[str, Any], hear: Callable[[dict[str, An
             raise
         finally:
             process.communicate()
-        if told:
-            return _answer(told)
         said.seek(0)
-        raise _without_answer(said.read(), process.returncode)
+        last, status = last_line(said.read()), process.returncode
+    if "answer" in told:
+        return told["answer"]
+    if "kind" in told:
+        raise getattr(errors, told["kind"], ChildError)(told["message"])
+    if status < 0:  # what it said last is of something else
+        raise ChildError(f"its process was killed, by signal {-status}; is there memory for it?")
+    raise ChildError(last or f"its process ended with {status}")
 
 
 def serve(answer: Callable[[dict[str, Any]], Any]) -> int:
     """Answer the request on the command line, for `ask`, and return the exit status."""
+    if WATCHING in sys.argv[2:]:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         told = {"answer": answer(json.loads(sys.argv[1]))}
     except (errors.TopfiveError, OSError) as error:
         told = {"kind": type(error).__name__, "message": str(error)}
     print(json.dumps(told))
     return int("kind" in told)
+
+
+def _end_with_parent() -> None:
+    """End when whoever started this process is gone, however it ended."""
+    with contextlib.suppress(OSError):
+        # Not by `sys.stdin`, whose lock the interpreter wants when it ends.
+        while os.read(0, 1):
+            pass
+    os._exit(1)
 
 
 def last_line(text: str) -> str:

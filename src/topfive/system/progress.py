@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Progress = Callable[[int, int], None]  # bytes so far, bytes in all
-# Seconds so far, pictures done in them, done before, in all, and failed.
-Change = Callable[[float, int, int, int | None, int], None]
+# What is to be shown, at which second, of how many pictures that are done, of how many in all.
+Change = Callable[[str, float, int, int | None], None]
 
 # Seconds between two lines in a log: the first soon, then less often.
 FIRST_LINE, NEXT_LINES = 10.0, 60.0
@@ -66,7 +66,9 @@ class Pictures:
     def show(self) -> None:
         """Show the counts as they are now."""
         self.shown = monotonic() - self.start
-        self.change(self.shown, self.done, self.found, self.total(), self.failed)
+        total = self.total()
+        text = describe(self.shown, self.done, self.found, total, self.failed)
+        self.change(text, self.shown, self.found + self.done, total)
 
 
 @contextlib.contextmanager
@@ -76,7 +78,7 @@ def show_pictures(total: Callable[[], int | None], quiet: bool = False) -> Itera
     from rich.console import Console
 
     console = Console(stderr=True)
-    lines = contextlib.nullcontext(_nothing if quiet else _lines())
+    lines = contextlib.nullcontext((lambda *_: None) if quiet else _lines())
     with _bar(console) if console.is_terminal and not quiet else lines as change:
         pictures = Pictures(total, change)
         yield pictures
@@ -90,28 +92,21 @@ def _bar(console: Console) -> Iterator[Change]:
     columns = (SpinnerColumn(), BarColumn(bar_width=None), TextColumn("{task.description}"))
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("", total=None)
-
-        def change(seconds: float, done: int, found: int, total: int | None, failed: int) -> None:
-            text = describe(seconds, done, found, total, failed)
-            bar.update(task, description=text, completed=found + done, total=total)
-
-        yield change
+        yield lambda text, _, done, total: bar.update(
+            task, description=text, completed=done, total=total
+        )
 
 
 def _lines() -> Change:
     following = FIRST_LINE
 
-    def change(seconds: float, done: int, found: int, total: int | None, failed: int) -> None:
+    def change(text: str, seconds: float, *_: object) -> None:
         nonlocal following
         if seconds >= following:
             following = seconds + NEXT_LINES
-            log.info("%s", describe(seconds, done, found, total, failed))
+            log.info("%s", text)
 
     return change
-
-
-def _nothing(*_: object) -> None:
-    pass
 
 
 def describe(seconds: float, done: int, found: int, total: int | None, failed: int) -> str:

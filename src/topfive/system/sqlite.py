@@ -32,8 +32,37 @@ def open_locked(
         UsageError: the file is not the application's, or is damaged.
         OutputError: another process has it open, or it cannot be written.
     """
+    import sqlite3
+
     with telling(file):
-        return _open(file, application, layout, restart)
+        # SQLite is not asked: it would repair a foreign file.
+        if not _is_ours(file, application):
+            if not restart:
+                raise _foreign(file)
+            remove(file)
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o666))
+        before = file.stat()
+        database = sqlite3.connect(file, timeout=0, isolation_level=None)
+        try:
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            database.execute("PRAGMA temp_store = FILE")
+            database.execute("BEGIN EXCLUSIVE")
+            # Whoever had the lock may have removed the file, and another may be in its place.
+            if not file.exists() or not os.path.samestat(before, file.stat()):
+                raise _busy(file)
+            if not restart:
+                _fill(database, application, layout)
+                return database
+        except sqlite3.Error as error:
+            database.close()
+            if not restart or _code(error) == sqlite3.SQLITE_BUSY:
+                raise
+        except BaseException:
+            database.close()
+            raise
+        remove(file)
+        database.close()
+    return open_locked(file, application, layout)
 
 
 def remove(file: Path) -> None:
@@ -61,39 +90,6 @@ def telling(file: Path) -> Iterator[None]:
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             raise _foreign(file) from error
         raise unwritable(file, error, full=code == sqlite3.SQLITE_FULL) from error
-
-
-def _open(file: Path, application: int, layout: Sequence[str], restart: bool) -> Connection:
-    import sqlite3
-
-    # SQLite is not asked: it would repair a foreign file.
-    if not _is_ours(file, application):
-        if not restart:
-            raise _foreign(file)
-        remove(file)
-    os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o666))
-    before = file.stat()
-    database = sqlite3.connect(file, timeout=0, isolation_level=None)
-    try:
-        database.execute("PRAGMA locking_mode = EXCLUSIVE")
-        database.execute("PRAGMA temp_store = FILE")
-        database.execute("BEGIN EXCLUSIVE")
-        # Whoever had the lock may have removed the file, and another may be in its place.
-        if not file.exists() or not os.path.samestat(before, file.stat()):
-            raise _busy(file)
-        if not restart:
-            _fill(database, application, layout)
-            return database
-    except sqlite3.Error as error:
-        database.close()
-        if not restart or _code(error) == sqlite3.SQLITE_BUSY:
-            raise
-    except BaseException:
-        database.close()
-        raise
-    remove(file)
-    database.close()
-    return _open(file, application, layout, restart=False)
 
 
 def _fill(database: Connection, application: int, layout: Sequence[str]) -> None:

@@ -3,13 +3,4 @@
 The ways in are `teach`, `extend` and `correct`.
 """
 
-__all__ = [
-    "accuracies",
-    "class_folders",
-    "correct",
-    "correction_results",
-    "extend",
-    "options",
-    "taught_networks",
-    "teach",
-]
+__all__ = ["class_folders", "correct", "extend", "options", "taught_networks", "teach"]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from topfive.errors import PictureError, UsageError
+from topfive.errors import UsageError
 from topfive.networks.taught_cards import check_classes
 from topfive.sources import folders
-from topfive.sources.source import Source
+from topfive.sources.left_out import LeftOut
+from topfive.sources.source import Source, unreadable
 from topfive.system.text import listing
 
 FEW = 10  # pictures of a class
@@ -27,7 +29,8 @@ class ClassFolder:
     """The pictures of a folder, each with the index of its class, sorted by their names.
 
     `classes` are the names of the folders in it that hold files, sorted; what lies deeper in
-    one counts to that class. `unlabelled` are the files beside them, `empty` the names of the
+    one counts to that class. A letter and its accent are one sign in them, so that a name in two
+    forms of Unicode is one class. `unlabelled` are the files beside them, `empty` the names of the
     folders without a file.
     """
 
@@ -41,7 +44,8 @@ class ClassFolder:
 def read(folder: str | os.PathLike[str], least: int = 2) -> ClassFolder:
     """Return the pictures in a folder with a folder for each class.
 
-    Hidden files, hidden folders and links to folders inside a class are passed over.
+    Hidden files and folders are passed over; links to folders inside a class and what systems
+    lay beside pictures are left out, and the log says how many.
 
     Raises:
         UsageError: there is no such folder, it cannot be read, it holds fewer than `least`
@@ -55,8 +59,16 @@ def read(folder: str | os.PathLike[str], least: int = 2) -> ClassFolder:
         raise UsageError(
             f"{top}: expected a folder with a folder for each class: {error.strerror}"
         ) from error
+    left_out = LeftOut()
+    seen = [(name, is_folder) for name, is_folder in seen if not left_out.is_system(name)]
     shown = [(name, is_folder) for name, is_folder in seen if not name.startswith(".")]
-    found = {name: _sources(top / name) for name, is_folder in shown if is_folder}
+    found: dict[str, list[Source]] = {}
+    for name, is_folder in shown:
+        if is_folder:
+            known = unicodedata.normalize("NFC", name)
+            found[known] = found.get(known, []) + _sources(top / name, left_out)
+    left_out.tell()
+    found = dict(sorted(found.items()))
     classes = tuple(name for name, held in found.items() if held)
     empty = tuple(name for name, held in found.items() if not held)
     if len(classes) < least:
@@ -73,11 +85,15 @@ def read(folder: str | os.PathLike[str], least: int = 2) -> ClassFolder:
     return ClassFolder(str(top), classes, tuple(pictures), unlabelled, empty)
 
 
-def split(truths: Sequence[int] | NDArray[np.intp], share: float, seed: int) -> NDArray[np.bool_]:
-    """Return which of the pictures (n,) are held out: a `share` (0 to 1) of each class, the
-    same for the same seed.
-
-    Of a class that has two or more at least one is held out, and at least one is not.
+def split(
+    truths: Sequence[int] | NDArray[np.intp],
+    share: float,
+    seed: int,
+    groups: NDArray[np.intp] | None = None,
+) -> NDArray[np.bool_]:
+    """Return which of the pictures (n,) are held out, the same for the same seed: a `share` (0 to
+    1) of each class, of a class that has two or more at least one and not all. Pictures of one of
+    the `groups` (n,) stay together, so that it may be less, or none of a class that is one group.
 
     Raises:
         UsageError: the share is not from 0 to below 1, or the seed is negative.
@@ -93,23 +109,68 @@ def split(truths: Sequence[int] | NDArray[np.intp], share: float, seed: int) -> 
         count = min(max(1, math.floor(share * len(places) + 0.5)), len(places) - 1)
         # Each class has numbers of its own: more pictures of one leave the others' as they are.
         random = np.random.default_rng([seed, int(truth) + 1])
-        held[random.permutation(places)[:count]] = True
+        mixed = random.permutation(places)
+        if groups is None:
+            held[mixed[:count]] = True
+        else:
+            _hold_groups(held, mixed, count, groups, known)
     return held
 
 
-def _sources(folder: Path) -> list[Source]:
-    found = []
-    for path in folders.walk(str(folder), recursive=True):
-        if isinstance(path, OSError):
-            error = PictureError("unreadable", f"cannot be read: {path.strerror}")
-            found.append(Source(str(path.filename), error))
-        else:
-            found.append(Source(path, Path(path)))
-    return found
+def _hold_groups(
+    held: NDArray[np.bool_],
+    mixed: NDArray[np.intp],
+    count: int,
+    groups: NDArray[np.intp],
+    truths: NDArray[np.intp],
+) -> None:
+    """Hold the first groups of a class that `count` has room for, or its smallest one."""
+    _, truths = np.unique(truths, return_inverse=True)
+    left = np.bincount(truths[~held], minlength=truths.max() + 1)
+    inside = groups[mixed]
+    sizes = dict(zip(*np.unique(inside, return_counts=True), strict=True))
+    order = list(dict.fromkeys(inside.tolist()))
+    done = int(held[mixed].sum())
+    for only_fitting in (True, False):
+        for one in order if only_fitting else sorted(order, key=lambda name: sizes[name]):
+            if done >= count or (done and done + sizes[one] > count):
+                continue
+            if only_fitting and sizes[one] > count:
+                continue
+            members = np.flatnonzero((groups == one) & ~held)
+            lost = np.bincount(truths[members], minlength=len(left))
+            if len(members) and (left[lost > 0] > lost[lost > 0]).all():
+                held[members] = True
+                left -= lost
+                done += int(sizes[one])
+
+
+def _sources(folder: Path, left_out: LeftOut) -> list[Source]:
+    return [
+        Source(str(path.filename), unreadable(path))
+        if isinstance(path, OSError)
+        else Source(path, Path(path))
+        for path in folders.walk(str(folder), recursive=True, left_out=left_out)
+    ]
 
 
 def _told(names: Sequence[str]) -> str:
     return ", ".join(f"{name!a}" for name in names[:5]) + ", …" * (len(names) > 5) or "none"
+
+
+def odd_counts(
+    classes: Sequence[str], counts: NDArray[np.intp], what: str = "pictures"
+) -> Iterator[str]:
+    """Yield what is odd about how many pictures the classes have; `what` these are."""
+    few = [f"{name} ({count})" for name, count in zip(classes, counts, strict=True) if count < FEW]
+    if few:
+        yield f"under {FEW} {what} of {listing(few)}; more would make it better"
+    if len(counts) and counts.max() > UNEVEN * counts.min():
+        most, least = int(counts.argmax()), int(counts.argmin())
+        yield (
+            f"{counts[most]:,} pictures of {classes[most]} and {counts[least]:,} of "
+            f"{classes[least]}: all classes count the same, whatever their number of pictures"
+        )
 
 
 def odd_classes(found: ClassFolder, apart: ClassFolder | None) -> list[str]:

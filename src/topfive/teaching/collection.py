@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from topfive.classification import feature_cache
 from topfive.classification.classifier import Classifier
 from topfive.classification.feature_cache import Features
+from topfive.classification.pipeline import NOT_FINITE
 from topfive.errors import EngineError
+from topfive.evaluation import near_copies
 from topfive.networks.lessons import Lessons
 from topfive.results import Failure, Listener
 from topfive.sources.source import Source
 from topfive.system.text import listing
-from topfive.teaching.class_folders import FEW, UNEVEN, ClassFolder
+from topfive.teaching.class_folders import ClassFolder, odd_counts
 
 TINY = 32  # pixels
 
@@ -69,13 +71,16 @@ class Collected:
 
     `classes` are those of the folder of which pictures are left, `lessons.truths` their indices;
     names are relative to the folder. No two pictures have the same bytes; `sources` are the
-    pictures by the hashes of these. `known` had their features already, and `computed` had not;
-    that took `seconds`.
+    pictures by the hashes of these, `thumbnails` what `near_copies.read` gives, `groups` those of
+    near-copies, which stay together where pictures are held out. `known` had their features
+    already, and `computed` had not; that took `seconds`.
     """
 
     classes: tuple[str, ...]
     lessons: Lessons
     sources: dict[str, Source]
+    thumbnails: NDArray[np.uint8]
+    groups: NDArray[np.intp]
     known: int
     computed: int
     seconds: float
@@ -106,7 +111,7 @@ def collect(
         warnings.append(f"no picture is left of {listing(lost)}: left out")
     warnings += _odd(found, kept)
     if counts:
-        warnings += _uneven(classes, totals[left])
+        warnings += odd_counts(classes, totals[left])
     for text in warnings:
         listener.warn(text)
     lessons = Lessons(
@@ -117,8 +122,11 @@ def collect(
         np.stack([one.features for one in kept]) if kept else np.empty((0, 0), np.float32),
     )
     sources = {one.sha256: one.source for one in kept}
+    thumbnails = near_copies.read((one.source for one in kept), classifier.max_pixels)
+    groups = near_copies.group(thumbnails, lessons.features)
     seconds = perf_counter() - start
-    return Collected(classes, lessons, sources, opened.known, opened.computed, seconds)
+    counted = opened.known, opened.computed, seconds
+    return Collected(classes, lessons, sources, thumbnails, groups, *counted)
 
 
 def read_features(
@@ -134,10 +142,10 @@ def read_features(
     for (source, response), (_, truth) in zip(responses, pictures, strict=True):
         values = response.values
         if isinstance(values, Failure):
+            if values.kind == NOT_FINITE:
+                raise EngineError(f"the features of {source.name} are no numbers (NaN)")
             listener.add(source.name, values)
             continue
-        if not np.isfinite(values).all():
-            raise EngineError(f"the features of {source.name} are no numbers (NaN)")
         side = min(response.width or 0, response.height or 0)
         listener.add(source.name, None)
         yield Seen(source, truth, values, str(response.sha256), side)
@@ -169,15 +177,3 @@ def _odd(found: ClassFolder, kept: Sequence[Seen]) -> Iterator[str]:
         yield f"folders without a file, left out: {listing(empty)}"
     if found.unlabelled:
         yield f"files beside the classes' folders, left out: {listing(found.unlabelled)}"
-
-
-def _uneven(classes: Sequence[str], counts: NDArray[np.intp]) -> Iterator[str]:
-    few = [f"{name} ({count})" for name, count in zip(classes, counts, strict=True) if count < FEW]
-    if few:
-        yield f"under {FEW} pictures of {listing(few)}; more would make it better"
-    if len(counts) and counts.max() > UNEVEN * counts.min():
-        most, least = int(counts.argmax()), int(counts.argmin())
-        yield (
-            f"{counts[most]:,} pictures of {classes[most]} and {counts[least]:,} of "
-            f"{classes[least]}: all classes count the same, whatever their number of pictures"
-        )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,26 +19,79 @@ from topfive.evaluation import metrics
 from topfive.evaluation.metrics import Measure
 from topfive.networks import find, taught_folders
 from topfive.networks.cards import Taught
+from topfive.networks.taught_cards import ChangeEntry
 from topfive.results import Failure, Listener
 from topfive.system import extras
 from topfive.system.processes import Background
 from topfive.system.text import listing
-from topfive.teaching import (
-    corrected_network,
-    correction_journal,
-    correction_requests,
-    extension_offset,
-    regression,
-)
+from topfive.teaching import corrected_network, correction_requests, extension_offset, regression
 from topfive.teaching.collection import Log
-from topfive.teaching.corrected_network import CorrectedNetwork, TaughtPictures
-from topfive.teaching.correction_journal import Revision
-from topfive.teaching.correction_results import Corrected, History, changed, journal
-
-# Some of them are the results'.
-__all__ = ["Corrected", "History", "add", "forget", "history", "undo"]
+from topfive.teaching.corrected_network import CorrectedNetwork, Revision, TaughtPictures
 
 LOCK = f"{taught_folders.LOCK}-corrections"
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A picture, the class that it `was` taught as and the one it is `now`: None for not at
+    all, an empty text for one of the backbone's."""
+
+    name: str
+    sha256: str
+    was: str | None
+    now: str | None
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """A correction of the network in a `folder`: `add`, `forget` or `undo`.
+
+    `classes` are its own now, `appended` those among them that are new, `removed` those that are
+    gone. `accuracy` is that on the pictures held out before and after, None where there are
+    none; of an extended network it is that of its own classes, and `old` that of the backbone's.
+    `fingerprints` are the network's before and after, which are the same where nothing changed;
+    so many `corrections` can be undone now.
+    """
+
+    folder: str
+    what: str
+    changes: tuple[Changed, ...]
+    classes: tuple[str, ...]
+    appended: tuple[str, ...]
+    removed: tuple[str, ...]
+    accuracy: tuple[Measure, Measure] | None
+    old: tuple[Measure, Measure] | None
+    fingerprints: tuple[str, str]
+    corrections: int
+    seconds: float
+    notes: tuple[str, ...]
+    failures: tuple[Failure, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return {**asdict(self), "failures": [one.to_dict() for one in self.failures]}
+
+
+@dataclass(frozen=True)
+class Correction:
+    """An entry of the journal: what was done when, the fingerprints before and after."""
+
+    date: str
+    what: str
+    changes: tuple[Changed, ...]
+    fingerprints: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class History:
+    """The corrections of the network in a `folder`, the oldest first."""
+
+    folder: str
+    corrections: tuple[Correction, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return asdict(self)
 
 
 def add(
@@ -62,8 +116,7 @@ def add(
     """
     start, log = perf_counter(), Log(listener)
     extras.require("teach", "teaching")
-    with _locked(folder) as place:
-        network = corrected_network.read(place)
+    with _open(folder) as network:
         importing = Background(regression.prepare)
         revision = correction_requests.additions(network, pictures, log, options)
         importing.result()
@@ -83,8 +136,7 @@ def forget(folder: str | os.PathLike[str], names: Sequence[str]) -> Corrected:
     """
     start = perf_counter()
     extras.require("teach", "teaching")
-    with _locked(folder) as place:
-        network = corrected_network.read(place)
+    with _open(folder) as network:
         return _finish(folder, correction_requests.removals(network, names), (), start)
 
 
@@ -96,9 +148,8 @@ def undo(folder: str | os.PathLike[str]) -> Corrected:
         OutputError: it cannot be written; what was there stays.
     """
     start = perf_counter()
-    with _locked(folder) as place:
-        revision = correction_journal.last(corrected_network.read(place))
-        return _finish(folder, revision, (), start)
+    with _open(folder) as network:
+        return _finish(folder, corrected_network.last(network), (), start)
 
 
 def history(folder: str | os.PathLike[str]) -> History:
@@ -107,37 +158,53 @@ def history(folder: str | os.PathLike[str]) -> History:
     Raises:
         UsageError: there is no network, or it is damaged.
     """
-    place, taught = _find(folder)
-    entries = taught_folders.read_card(place).corrections
+    taught = _find(folder)
+    entries = taught_folders.read_card(Path(taught.folder)).corrections
     try:
-        found = journal(entries, taught.fingerprint)
+        after = [str(entry["fingerprint"]) for entry in entries[1:]] + [taught.fingerprint]
+        found = [
+            Correction(
+                str(entry["date"]),
+                str(entry["what"]),
+                tuple(map(_changed, entry["changes"])),
+                (str(entry["fingerprint"]), then),
+            )
+            for entry, then in zip(entries, after, strict=False)
+        ]
     except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"the journal in {place} is damaged: {error!r}") from error
-    return History(os.fsdecode(folder), found)
+        raise UsageError(f"the journal in {taught.folder} is damaged: {error!r}") from error
+    return History(os.fsdecode(folder), tuple(found))
 
 
-def _find(folder: str | os.PathLike[str]) -> tuple[Path, Taught]:
+def _changed(change: ChangeEntry) -> Changed:
+    """Return a change of the journal; a KeyError, TypeError or ValueError says it is damaged."""
+    was, now = change["was"], change["now"]
+    classes = [None if end is None else str(end["class"]) for end in (was, now)]
+    one = now or was
+    if one is None:
+        raise ValueError("nothing changed")
+    return Changed(str(one["name"]), str(one["sha256"]), *classes)
+
+
+def _find(folder: str | os.PathLike[str]) -> Taught:
     network = find.find_network(os.fsdecode(folder))
     if network.taught is None:
         raise UsageError(f"{network.name} is a published network; only taught ones are corrected")
-    return Path(network.taught.folder), network.taught
+    return network.taught
 
 
 @contextmanager
-def _locked(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """Hold a network's folder against other corrections, from before it is read."""
+def _open(folder: str | os.PathLike[str]) -> Iterator[CorrectedNetwork]:
+    """Yield the network in a folder, held against other corrections from before it is read."""
     from filelock import FileLock
 
-    place, _ = _find(folder)
-    lock = FileLock(place / LOCK)
-    try:
-        lock.acquire()
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
-    try:
-        yield place
-    finally:
-        lock.release()
+    place = Path(_find(folder).folder)
+    with ExitStack() as held:
+        try:
+            held.enter_context(FileLock(place / LOCK))
+        except OSError as error:
+            raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
+        yield corrected_network.read(place)
 
 
 def _fit(network: CorrectedNetwork, pictures: TaughtPictures) -> NDArray[np.float32]:
@@ -157,6 +224,8 @@ def _fit(network: CorrectedNetwork, pictures: TaughtPictures) -> NDArray[np.floa
     try:
         strength, seed = float(card.made["strength"]), int(card.made["seed"])
         cost = float(card.made["cost"]) if card.extends else 0.0
+        if not 0 < strength < 1e12 or not 0 <= seed < 1 << 32 or not 0 <= cost < 1e12:
+            raise ValueError(f"strength {strength:g}, seed {seed}, cost {cost:g}")
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
             f"{network.folder} does not say how it was taught: {error!r}; teach it again"
@@ -174,15 +243,15 @@ def _finish(
     """Write what is revised, and return what that did."""
     before = revision.network
     if revision.what == "undo":
-        correction_journal.write_back(revision)
+        corrected_network.write_back(revision)
     elif revision.changes:
-        correction_journal.write(revision, _fit(before, revision.outcome[0]))
+        corrected_network.write(revision, _fit(before, revision.outcome[0]))
     after = corrected_network.read(before.folder)
     accuracy, old = _measure(before, after)
     return Corrected(
         os.fsdecode(folder),
         revision.what,
-        tuple(map(changed, revision.changes)),
+        tuple(map(_changed, revision.changes)),
         after.classes,
         tuple(name for name in after.classes if name not in before.classes),
         tuple(name for name in before.classes if name not in after.classes),

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,8 +26,7 @@ from topfive.sources import arguments
 from topfive.sources.source import Source
 from topfive.teaching import old_classes, taught_networks
 from topfive.teaching.collection import read_features
-from topfive.teaching.corrected_network import OLD_CLASS, CorrectedNetwork
-from topfive.teaching.correction_journal import Revision
+from topfive.teaching.corrected_network import OLD_CLASS, CorrectedNetwork, Revision
 
 SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 ALIKE = 0.8  # of two names, for one to be taken for the other mistyped
@@ -75,8 +75,7 @@ def removals(network: CorrectedNetwork, names: Sequence[str]) -> Revision:
 
 
 def _class_of(network: CorrectedNetwork, name: str) -> tuple[str, int | None]:
-    """Return the name of the class that is meant, and its index where it is one of the
-    backbone's."""
+    """Return the name of the class that is meant; of one of the backbone's its index, too."""
     if name in network.classes:
         return name, None
     known = labels.of(network.network)
@@ -87,7 +86,7 @@ def _class_of(network: CorrectedNetwork, name: str) -> tuple[str, int | None]:
     check_classes([name])
     if network.card.extends:
         old_classes.check_classes([name], find_published(network.card.backbone))
-    return name, None
+    return unicodedata.normalize("NFC", name), None  # as the names of folders
 
 
 def _look(
@@ -96,8 +95,7 @@ def _look(
     listener: Listener,
     options: ClassifierOptions,
 ) -> tuple[list[PictureEntry], NDArray[np.float32]]:
-    """Return those of the given pictures that can be read, and `TaughtPictures.vectors` of
-    them."""
+    """Return the given pictures that can be read, and `TaughtPictures.vectors` of them."""
     _check_weights(network, offline=bool(options.get("offline")))
     classifier, _ = taught_networks.open_backbone(network.network, **options)
     with feature_cache.open_features(classifier) as opened:
@@ -189,12 +187,7 @@ def _new_classes(revision: Revision) -> list[str]:
 
 
 def _find(network: CorrectedNetwork, name: str) -> int:
-    """Return the place of the picture that a name means.
-
-    Raises:
-        UsageError: there is none, or several.
-        PictureError: it is a file that cannot be read.
-    """
+    """Return the place of the picture that a name means."""
     known = network.pictures.lessons
     digest = SHA256.fullmatch(name.lower())
     wanted = digest[1] if digest else ""

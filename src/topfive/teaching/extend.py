@@ -29,8 +29,7 @@ from topfive.teaching.teaching_request import TeachingRequest
 
 @dataclass(frozen=True)
 class Extended:
-    """A network that was extended, in its `folder`, and what was measured of it on the pictures
-    that are held out.
+    """A network that was extended, in its `folder`, and what was measured on held-out pictures.
 
     `network` is the backbone's name, `classes` are the new ones. `pictures` and `old_pictures`
     were taught, the others held out. `layout` says where the classes of the old pictures stand;
@@ -102,7 +101,18 @@ def extend(
     collected, before = old_classes.gather(backbone[0], request, known)
     head, result = _fit(request, backbone[0], collected, before, cost)
     result = replace(result, layout=known.layout, seconds=perf_counter() - start)
-    taught_networks.write(request.out, backbone, collected, head, _made(request, result), before)
+    made: Made = {
+        **request.made(),
+        "pictures": result.pictures,
+        "old_pictures": result.old_pictures,
+        "layout": result.layout,
+        "cost": cost,
+        "strength": result.strength,
+        "offset": result.offset,
+        "outcome": asdict(result.outcome),
+        "seconds": result.seconds,
+    }
+    taught_networks.write(request.out, backbone, collected, head, made, before)
     return result
 
 
@@ -130,12 +140,12 @@ def _fit(
     known, classes = collected.lessons, collected.classes
     held, train = known.where(known.held), known.where(~known.held)
     head, strength, offset = extension_offset.fit(
-        train.features, train.truths, len(classes), before[~known.held], cost, seed=request.seed
-    )
+        train.features, train.truths, len(classes), before[~known.held], cost,
+        seed=request.seed, groups=collected.groups[~known.held],
+    )  # fmt: skip
     own = extension_offset.scores(head, held.features)
     outcome = extension_offset.measure(own, held.truths, before[known.held])
-    for note in _kept(outcome, cost):
-        request.log.warn(note)
+    _check_cost(outcome, cost, request.log)
     num_old = int(np.count_nonzero(train.truths == OLD))
     return head, Extended(
         str(request.out),
@@ -155,33 +165,15 @@ def _fit(
     )
 
 
-def _made(request: TeachingRequest, result: Extended) -> Made:
-    return {
-        **request.made(),
-        "pictures": result.pictures,
-        "old_pictures": result.old_pictures,
-        "layout": result.layout,
-        "cost": result.cost,
-        "strength": result.strength,
-        "offset": result.offset,
-        "outcome": asdict(result.outcome),
-        "seconds": result.seconds,
-    }
-
-
-def _kept(outcome: Outcome, cost: float) -> tuple[str, ...]:
-    """Return what is said where more is lost than was asked for.
-
-    Raises:
-        UsageError: it is more than chance explains.
-    """
+def _check_cost(outcome: Outcome, cost: float, log: Log) -> None:
+    """Warn where more is lost than was asked for; refuse what chance does not explain."""
     lost = outcome.cost
     if lost.hits <= cost / 100 * lost.of:
-        return ()
+        return
     text = (
         f"of the old pictures that are held out {share_text(lost)} are right no longer, "
         f"more than the {cost:g} % that were asked for"
     )
     if 100 * lost.low > cost:
         raise UsageError(f"{text}; nothing is written. More old pictures may do")
-    return (f"{text}; by chance, it may be: more old pictures tell",)
+    log.warn(f"{text}; by chance, it may be: more old pictures tell")

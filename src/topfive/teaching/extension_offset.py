@@ -64,19 +64,21 @@ class Outcome:
 def fit(
     features: NDArray[np.float32], truths: NDArray[np.integer], num_classes: int, before: Before,
     cost: float, *, strength: float | None = None, seed: int = 0,
+    groups: NDArray[np.intp] | None = None,
 ) -> tuple[NDArray[np.float32], float, float]:  # fmt: skip
     """Return the head (features + 1, classes) of new classes, with the strength of its
     regularisation and the offset that is in its last row.
 
     `features` are (pictures, features), `truths` the indices of their new classes or `OLD`;
-    `cost` is what `choose` keeps, with scores of pictures that the fit has not seen.
+    `cost` is what `choose` keeps, with scores of pictures that the fit has not seen, nor others of
+    their `groups` (n,).
 
     Raises:
         UsageError: the cost cannot be kept.
     """
     allowed(int(np.count_nonzero(truths == OLD)), cost)  # before the work
-    head, strength = _fit(features, truths, num_classes, strength, seed)
-    folds = _folds(truths, seed)
+    head, strength = _fit(features, truths, num_classes, strength, seed, groups)
+    folds = _folds(truths, seed, groups)
     own = np.full((len(truths), num_classes), np.nan)
     for fold in range(FOLDS):
         out = folds == fold
@@ -168,23 +170,28 @@ def measure(own: NDArray[np.floating], truths: NDArray[np.integer], before: Befo
 
 def _fit(
     features: NDArray[np.float32], truths: NDArray[np.integer], num_classes: int,
-    strength: float | None, seed: int,
+    strength: float | None, seed: int, groups: NDArray[np.intp] | None = None,
 ) -> tuple[NDArray[np.float32], float]:  # fmt: skip
-    """Return the log-odds of each new class against all old ones, which are a class, too, and
-    count half."""
+    """Return the log-odds of each new class against all old ones, one class that counts half."""
     known = np.where(truths == OLD, num_classes, truths)
     counts = np.bincount(known, minlength=num_classes + 1)
     parts = np.full(num_classes + 1, 0.5 / num_classes)
     parts[-1] = 0.5
     weights = len(known) * (parts / np.maximum(counts, 1))[known]
     found = regression.fit(
-        features, known, num_classes + 1, strength=strength, seed=seed, weights=weights
-    )
+        features, known, num_classes + 1,
+        strength=strength, seed=seed, weights=weights, groups=groups,
+    )  # fmt: skip
     return found.head[:, :-1] - found.head[:, -1:], found.strength
 
 
-def _folds(truths: NDArray[np.integer], seed: int) -> NDArray[np.intp]:
+def _folds(
+    truths: NDArray[np.integer], seed: int, groups: NDArray[np.intp] | None
+) -> NDArray[np.intp]:
     """Return each picture's fold, stratified; -1 of a class's only one, which stays in all."""
+    if groups is not None and len(np.unique(groups)) < len(groups):
+        folds = regression.group_folds(truths, groups, FOLDS, seed)
+        return np.where(_are_alone(truths, groups), -1, folds)
     order = np.random.default_rng(seed).permutation(len(truths))
     folds = np.full(len(truths), -1)
     for truth in np.unique(truths):
@@ -192,6 +199,12 @@ def _folds(truths: NDArray[np.integer], seed: int) -> NDArray[np.intp]:
         if len(places) > 1:
             folds[places] = np.arange(len(places)) % FOLDS
     return folds
+
+
+def _are_alone(truths: NDArray[np.integer], groups: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return which pictures are in a group that has a whole class in it."""
+    held = [np.unique(groups[truths == truth]) for truth in np.unique(truths)]
+    return np.isin(groups, [one[0] for one in held if len(one) == 1])
 
 
 def _under(steps: NDArray[np.floating], margins: NDArray[np.floating]) -> NDArray[np.intp]:

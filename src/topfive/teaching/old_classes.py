@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from topfive.classification.classifier import Classifier
+from topfive.classification.pipeline import NOT_FINITE
 from topfive.engines.run import log_softmax
 from topfive.errors import EngineError, UsageError
-from topfive.evaluation import ground_truth
+from topfive.evaluation import ground_truth, near_copies
 from topfive.networks import labels
 from topfive.networks.cards import Network
 from topfive.networks.class_names import ClassNames
@@ -71,21 +72,37 @@ def gather(
     own, log = request.collect(classifier), request.log
     folder = ClassFolder(old.folder, ("old",), tuple((source, 0) for source, _ in old.pictures))
     other = collect(classifier, folder, log, counts=False)
-    known = other.lessons.without(own.lessons)
-    if copies := len(other.lessons) - len(known):
-        log.warn(f"in {old.folder}, left out because they are of new classes, too: {copies:,}")
+    thumbnails = np.concatenate([own.thumbnails, other.thumbnails])
+    features = np.concatenate([own.lessons.features, other.lessons.features])
+    groups = near_copies.group(thumbnails, features)
+    count = len(own.lessons)
+    is_new = np.isin(other.lessons.sha256, own.lessons.sha256) | np.isin(
+        groups[count:], groups[:count]
+    )
+    known = other.lessons.where(~is_new)
+    if copies := int(is_new.sum()):
+        log.warn(
+            f"in {old.folder}, left out because they, or near-copies, are of new classes, too: "
+            f"{copies:,}"
+        )
     if not len(own.lessons) or not len(known):
         empty = old.folder if len(own.lessons) else request.found.folder
         raise UsageError(f"{empty}: no picture is left that can be read")
     truths = np.full(len(known), OLD)
-    known = replace(known, truths=truths, held=split(truths, request.split, request.seed))
+    apart = groups[count:][~is_new]
+    if copies := near_copies.count_copies(apart):
+        log.warn(f"{copies:,} of the pictures in {old.folder} are {near_copies.TOGETHER}")
+    held = split(truths, request.split, request.seed, apart)
+    known = replace(known, truths=truths, held=held)
     told = {source.name: truth for source, truth in old.pictures}
     pictures: list[tuple[Source, int | None]] = [
         *((own.sources[sha256], None) for sha256 in own.lessons.sha256),
         *((one, told[one.name]) for one in map(other.sources.__getitem__, known.sha256)),
     ]
     both = own.lessons + known
-    return replace(own, lessons=both), answers(classifier, pictures, both.sha256, log)
+    stays = np.concatenate([np.ones(count, np.bool_), ~is_new])
+    own = replace(own, lessons=both, thumbnails=thumbnails[stays], groups=groups[stays])
+    return own, answers(classifier, pictures, both.sha256, log)
 
 
 def answers(
@@ -107,10 +124,10 @@ def answers(
     found = classifier.responses((source for source, _ in pictures), output="logits")
     for place, (source, response) in enumerate(found):
         values, truth = response.values, pictures[place][1]
+        if isinstance(values, Failure) and values.kind == NOT_FINITE:
+            raise EngineError(f"the answer to {source.name} is no numbers (NaN)")
         if isinstance(values, Failure) or response.sha256 != hashes[place]:
             raise UsageError(f"{source.name} changed while it was read; start again")
-        if not np.isfinite(values).all():
-            raise EngineError(f"the answer to {source.name} is no numbers (NaN)")
         best[place] = log_softmax(values).max()
         right[place] = truth is None or values.argmax() == truth
         listener.add(source.name, None)

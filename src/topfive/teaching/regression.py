@@ -64,13 +64,14 @@ def fit(
     strength: float | None = None,
     seed: int = 0,
     weights: NDArray[np.floating[Any]] | None = None,
+    groups: NDArray[np.intp] | None = None,
 ) -> Fit:
     """Return the layer that tells the classes `truths` (n,) by `features` (n, d).
 
     Without a `strength` (scikit-learn's C) the one under which the truths are most likely is
     chosen by cross-validation, stratified, in `FOLDS` parts or in as many as the smallest class
-    has pictures. `weights` (n,) say how much each picture counts; without them all classes count
-    the same, however many pictures they have.
+    has pictures. Pictures of one of the `groups` (n,) are in one part. `weights` (n,) say how much
+    each picture counts; without them all classes count the same, however many pictures they have.
 
     Raises:
         UsageError: there are fewer than two classes, or one without a picture.
@@ -90,7 +91,7 @@ def fit(
     with threadpool_limits(1, user_api="blas"):
         points, scale, mean, turn = _points(features)
         if strength is None:
-            strength, tried, answers = _search(points, truths, counts, weights, seed)
+            strength, tried, answers = _search(points, truths, weights, seed, groups)
         layer = next(_layers(points, truths, weights, (strength,)))
     kernel = (layer[:-1] if turn is None else turn @ layer[:-1]) / scale[:, None]
     head = np.vstack([kernel, layer[-1] - mean @ kernel])
@@ -124,20 +125,16 @@ def _points(
 
 
 def _search(
-    points: NDArray[np.float64], truths: NDArray[np.intp], counts: NDArray[np.intp],
-    weights: NDArray[np.floating[Any]], seed: int,
+    points: NDArray[np.float64], truths: NDArray[np.intp],
+    weights: NDArray[np.floating[Any]], seed: int, groups: NDArray[np.intp] | None,
 ) -> tuple[float, tuple[Tried, ...], NDArray[np.intp]]:  # fmt: skip
     """Return the best strength, what each of them gave, and the answers of the best."""
-    num_folds = min(FOLDS, int(counts.min()))
-    if num_folds < 2:
+    parts = _parts(truths, seed, groups)
+    if not parts:
         return ALONE, (), np.empty(0, np.intp)
-    from sklearn.model_selection import StratifiedKFold
-
     own = np.empty((len(STRENGTHS), len(truths)))
     answers = np.empty((len(STRENGTHS), len(truths)), np.intp)
-    for train, test in StratifiedKFold(num_folds, shuffle=True, random_state=seed).split(
-        points, truths
-    ):
+    for train, test in parts:
         layers = _layers(points[train], truths[train], weights[train], STRENGTHS)
         for place, layer in enumerate(layers):
             found = probabilities(layer, points[test])
@@ -148,6 +145,50 @@ def _search(
     best = int(losses.argmin())
     tried = tuple(map(Tried, STRENGTHS, hits.tolist(), losses.tolist()))
     return STRENGTHS[best], tried, answers[best]
+
+
+def _parts(
+    truths: NDArray[np.intp], seed: int, groups: NDArray[np.intp] | None
+) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Return the places to fit with and those to try on, for each fold; none where a class is one
+    group."""
+    from sklearn.model_selection import StratifiedKFold
+
+    if groups is None or len(np.unique(groups)) == len(groups):
+        num_folds = min(FOLDS, int(np.bincount(truths).min()))
+        if num_folds < 2:
+            return []
+        folds = StratifiedKFold(num_folds, shuffle=True, random_state=seed)
+        return list(folds.split(truths, truths))
+    least = min(len(np.unique(groups[truths == truth])) for truth in np.unique(truths))
+    if least < 2:
+        return []
+    fold = group_folds(truths, groups, min(FOLDS, least), seed)
+    found = [(np.flatnonzero(fold != one), np.flatnonzero(fold == one)) for one in np.unique(fold)]
+    classes = len(np.unique(truths))
+    return found if all(len(np.unique(truths[train])) == classes for train, _ in found) else []
+
+
+def group_folds(
+    truths: NDArray[np.integer], groups: NDArray[np.intp], num_folds: int, seed: int
+) -> NDArray[np.intp]:
+    """Return each picture's fold (n,): groups stay together, and each class is spread evenly."""
+    _, places = np.unique(groups, return_inverse=True)
+    _, truths = np.unique(truths, return_inverse=True)
+    table = np.zeros(
+        (places.max() + 1, truths.max() + 1), np.intp
+    )  # pictures of groups and classes
+    np.add.at(table, (places, truths), 1)
+    mixed = np.random.default_rng(seed).permutation(len(table))
+    filled = np.zeros((num_folds, table.shape[1]), np.intp)
+    fold = np.empty(len(table), np.intp)
+    for one in sorted(mixed, key=lambda place: -table[place].sum()):
+        held = table[one] > 0
+        fold[one] = min(
+            range(num_folds), key=lambda part: (filled[part, held].sum(), filled[part].sum())
+        )
+        filled[fold[one]] += table[one]
+    return fold[places]
 
 
 def _layers(

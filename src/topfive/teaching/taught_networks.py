@@ -98,14 +98,15 @@ def write(
     """
     classifier, file = backbone
     network, extends = classifier.network, before is not None
+    replaced = 0 if extends else len(head) * len(labels.of(network))
     card = TaughtCard(
         name=out.absolute().name,
-        backbone=network.taught.backbone if network.taught else network.name,
+        backbone=network.backbone,
         classes=taught.classes,
         extends=extends,
         tuned=network.taught is not None,
         recipe=classifier.recipe,
-        parameters=parameters(network, head, extends),
+        parameters=network.parameters - replaced + head.size,
         made=made,
     )
     files = {"head": heads.as_part(head), "lessons": lessons.as_part(taught.lessons)}
@@ -118,10 +119,3 @@ def write(
         checksum = weights.checksum(network) or checksum_of(weights.path(network))
         card = replace(card, weights=CardFile(None, checksum, network.weights.size))
     taught_folders.write(out, card, files)
-
-
-def parameters(network: Network, head: NDArray[np.float32], extends: bool = False) -> int:
-    """Return how many numbers a network has with a `head` (features + 1, classes) in the place
-    of its classifier or, if it `extends` that, beside it."""
-    classifier = 0 if extends else len(head) * len(labels.of(network))
-    return network.parameters - classifier + head.size

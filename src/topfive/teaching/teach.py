@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,17 +15,48 @@ from numpy.typing import NDArray
 
 from topfive.classification.classifier import Classifier, ClassifierOptions
 from topfive.errors import UsageError
+from topfive.evaluation import metrics
+from topfive.evaluation.metrics import Confusion, Measure
 from topfive.networks import lessons
 from topfive.networks.cards import Network
 from topfive.networks.lessons import Lessons
 from topfive.networks.taught_cards import Made
 from topfive.results import Failure, Listener
 from topfive.teaching import regression, taught_networks
-from topfive.teaching.accuracies import Accuracy, measure
 from topfive.teaching.collection import Collected, Log
 from topfive.teaching.options import SPLIT
-from topfive.teaching.regression import Tried
+from topfive.teaching.regression import Fit, Tried
 from topfive.teaching.teaching_request import TeachingRequest
+
+
+@dataclass(frozen=True)
+class ClassAccuracy:
+    """A class, how many pictures it was taught with, and how many of the others were right."""
+
+    name: str
+    pictures: int
+    accuracy: Measure
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How many first answers are right, in all and of each class, and what was taken for what,
+    the most frequent first. It is of pictures that were `held_out`, or else of
+    cross-validation."""
+
+    held_out: bool
+    all: Measure
+    classes: tuple[ClassAccuracy, ...]
+    confusions: tuple[Confusion, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON, with the classes' names."""
+        names = [one.name for one in self.classes]
+        named = [
+            {"truth": names[one.truth], "predicted": names[one.predicted], "count": one.count}
+            for one in self.confusions
+        ]
+        return {**asdict(self), "confusions": named}
 
 
 @dataclass(frozen=True)
@@ -100,7 +131,9 @@ def teach(
     start = perf_counter()
     request = TeachingRequest(folder, Path(out), validation, split, seed, Log(listener))
     request.check(force)
-    before = _before(request.out)
+    before: Lessons | None = None
+    with suppress(UsageError):  # none, or one that cannot be read
+        before = lessons.read(request.out)
     backbone = taught_networks.open_backbone(network, **options)
     collected = request.collect(backbone[0])
     head, result = _fit(request, backbone[0], collected)
@@ -130,8 +163,11 @@ def _fit(
             "expected two classes or more"
         )
     start, train = perf_counter(), known.where(~known.held)
-    fit = regression.fit(train.features, train.truths, len(classes), seed=request.seed)
-    accuracy = measure(classes, known, fit)
+    groups = collected.groups[~known.held]
+    fit = regression.fit(
+        train.features, train.truths, len(classes), seed=request.seed, groups=groups
+    )
+    accuracy = _measure(classes, known, fit)
     return fit.head, Teaching(
         str(request.out),
         classifier.network.name,
@@ -151,16 +187,32 @@ def _fit(
     )
 
 
+def _measure(classes: Sequence[str], lessons: Lessons, fit: Fit) -> Accuracy:
+    """Return how good a fit is on the pictures that are held out, or by cross-validation."""
+    held, train = lessons.where(lessons.held), lessons.where(~lessons.held)
+    if len(held):
+        truths = held.truths
+        answers = regression.probabilities(fit.head, held.features).argmax(axis=1)
+    else:
+        truths, answers = train.truths[: len(fit.answers)], fit.answers
+    size = len(classes)
+    counts = np.bincount(train.truths, minlength=size).tolist()
+    totals = np.bincount(truths, minlength=size).tolist()
+    hits = np.bincount(truths[truths == answers], minlength=size).tolist()
+    return Accuracy(
+        bool(len(held)),
+        metrics.share(sum(hits), len(truths)),
+        tuple(
+            ClassAccuracy(name, count, metrics.share(right, total))
+            for name, count, right, total in zip(classes, counts, hits, totals, strict=True)
+        ),
+        metrics.confusions(truths, answers),
+    )
+
+
 def changes(before: Lessons, after: Lessons) -> Changes:
     """Return how the pictures of two teachings differ, by their names and contents."""
     old = dict(zip(before.names, before.sha256, strict=True))
     new = dict(zip(after.names, after.sha256, strict=True))
     changed = sum(old.get(name, sha256) != sha256 for name, sha256 in new.items())
     return Changes(len(new.keys() - old.keys()), len(old.keys() - new.keys()), changed)
-
-
-def _before(out: Path) -> Lessons | None:
-    """Return what the network that is replaced was taught with, if that can be read."""
-    with suppress(UsageError):
-        return lessons.read(out)
-    return None

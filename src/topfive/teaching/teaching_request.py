@@ -11,6 +11,7 @@ import numpy as np
 
 from topfive.classification.classifier import Classifier
 from topfive.errors import UsageError
+from topfive.evaluation import near_copies
 from topfive.networks.lessons import OLD
 from topfive.networks.taught_cards import Made, made_by
 from topfive.system import extras
@@ -76,7 +77,9 @@ class TeachingRequest:
         importing = Background(regression.prepare)
         found = collect(classifier, self.found, self.log)
         if self.apart is None:
-            held = class_folders.split(found.lessons.truths, self.split, self.seed)
+            if copies := near_copies.count_copies(found.groups):
+                self.log.warn(f"{copies:,} pictures are {near_copies.TOGETHER}")
+            held = class_folders.split(found.lessons.truths, self.split, self.seed, found.groups)
             found = replace(found, lessons=replace(found.lessons, held=held))
         else:
             apart = collect(classifier, self.apart, self.log, counts=False)
@@ -101,11 +104,7 @@ class TeachingRequest:
 
 def _with_validation(own: Collected, apart: Collected, folder: str, log: Log) -> Collected:
     """Return the pictures of a folder and those that are held out, from the validation's
-    `folder`, as one; what is in both is held out.
-
-    Raises:
-        UsageError: no picture of a class is left to teach.
-    """
+    `folder`, as one; what is in both is held out."""
     places = {name: number for number, name in enumerate(own.classes)}
     truths = np.array([places.get(name, OLD) for name in apart.classes], np.intp)
     second = replace(
@@ -114,17 +113,29 @@ def _with_validation(own: Collected, apart: Collected, folder: str, log: Log) ->
         truths=truths[apart.lessons.truths],
         held=np.ones(len(apart.lessons), np.bool_),
     )
-    second = second.where(second.truths != OLD)
-    first = own.lessons.without(second)
+    kept = second.truths != OLD
+    second = second.where(kept)
+    both = own.lessons + second
+    thumbnails = np.concatenate([own.thumbnails, apart.thumbnails[kept]])
+    groups = near_copies.group(thumbnails, both.features)
+    # What has the same bytes is a copy, too, of a picture without any edges as well.
+    gone_too = np.isin(own.lessons.sha256, second.sha256)
+    near = np.isin(groups[: len(own.lessons)], groups[len(own.lessons) :]) & ~gone_too
+    stays = np.concatenate([~(gone_too | near), np.ones(len(second), np.bool_)])
+    first = own.lessons.where(stays[: len(own.lessons)])
     taught = np.bincount(first.truths, minlength=len(places))
     if gone := [name for name, number in places.items() if not taught[number]]:
         raise UsageError(f"all pictures of {listing(gone)} are in {folder}, too: none is left")
-    if left := len(own.lessons) - len(first):
+    if left := int(gone_too.sum()):
         log.warn(f"{left:,} pictures are in {folder}, too: they are not taught")
+    if left := int(near.sum()):
+        log.warn(f"{left:,} pictures are near-copies of some in {folder}: they are not taught")
     return Collected(
         own.classes,
         first + second,
         own.sources | apart.sources,
+        thumbnails[stays],
+        groups[stays],
         own.known + apart.known,
         own.computed + apart.computed,
         own.seconds + apart.seconds,

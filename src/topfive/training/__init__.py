@@ -3,8 +3,4 @@
 The way in is `tune`.
 """
 
-__all__ = [
-    "curves",
-    "options",
-    "tune",
-]
+__all__ = ["curves", "options", "tune"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,7 +20,8 @@ from numpy.typing import NDArray
 
 from topfive.errors import UsageError
 from topfive.networks import heads
-from topfive.system.files import replacing, unwritable
+from topfive.system.arrays import read_many
+from topfive.system.files import open_regular, replacing, unwritable
 
 FOLDER = ".training"
 STATE, LOCK = "state.npz", "lock"
@@ -48,11 +48,12 @@ class State:
     finished: bool = False
 
 
+@dataclass(frozen=True)
 class Checkpoint:
     """The files of one training in a folder. `key` is what it depends on: plain values."""
 
-    def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
-        self.folder, self.key = folder, key
+    folder: Path
+    key: Mapping[str, Any]
 
     def write(self, state: State, model: Arrays, optimizer: Arrays, best: bool) -> None:
         """Keep a training as it is after an epoch, which may be the best so far.
@@ -61,16 +62,15 @@ class Checkpoint:
             OutputError: it cannot be written; the one before stays.
         """
         if best:
-            self._save(self._best(state.best_epoch), {}, model=model)
+            _save(self._best(state.best_epoch), {}, model=model)
         told = {"key": self.key, "state": vars(state)}
-        self._save(self.folder / STATE, told, model=model, optimizer=optimizer)
+        _save(self.folder / STATE, told, model=model, optimizer=optimizer)
         for file in self.folder.glob("best-*.npz"):
             if file != self._best(state.best_epoch):
                 file.unlink()
 
     def read(self) -> tuple[State, Arrays, Arrays] | None:
-        """Return what was written last, the model's variables and the optimizer's; None if
-        nothing was.
+        """Return what was written last, with the model's and the optimizer's variables, if any.
 
         Raises:
             UsageError: it is damaged, or of a training that depends on something else.
@@ -87,25 +87,11 @@ class Checkpoint:
         return State(**told["state"]), arrays["model"], arrays["optimizer"]
 
     def read_best(self, state: State) -> Arrays:
-        """Return the variables of the model after its best epoch.
-
-        Raises:
-            UsageError: they are damaged.
-        """
+        """Return the model's variables after its best epoch; damaged ones are a `UsageError`."""
         return _load(self._best(state.best_epoch))[1]["model"]
 
     def _best(self, epoch: int) -> Path:
         return self.folder / f"best-{epoch:06}.npz"
-
-    def _save(self, file: Path, told: Mapping[str, Any], **groups: Arrays) -> None:
-        arrays = {
-            f"{group}-{number:05}": array
-            for group, some in groups.items()
-            for number, array in enumerate(some)
-        }
-        text = np.frombuffer(json.dumps(told).encode(), np.uint8)
-        with replacing(file) as part, part.open("wb") as stream:
-            np.savez(stream, told=text, **arrays)  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -147,15 +133,26 @@ def clear(folder: Path) -> None:
         file.unlink(missing_ok=True)
 
 
+def _save(file: Path, told: Mapping[str, Any], **groups: Arrays) -> None:
+    arrays = {
+        f"{group}-{number:05}": array
+        for group, some in groups.items()
+        for number, array in enumerate(some)
+    }
+    text = np.frombuffer(json.dumps(told).encode(), np.uint8)
+    with replacing(file) as part, part.open("wb") as stream:
+        np.savez(stream, told=text, **arrays)  # type: ignore[arg-type]
+
+
 def _load(file: Path) -> tuple[dict[str, Any], dict[str, list[NDArray[Any]]]]:
     arrays: dict[str, list[NDArray[Any]]] = {"model": [], "optimizer": []}
     try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
-            told = json.loads(content["told"].tobytes())
-            for name in sorted(content.files):
-                if name != "told":
-                    arrays[name.partition("-")[0]].append(content[name])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        with open_regular(file) as stream:
+            content = read_many(stream, file.stat().st_size)
+        told = json.loads(content.pop("told").tobytes())
+        for name in sorted(content):
+            arrays[name.partition("-")[0]].append(content[name])
+    except (OSError, ValueError, KeyError, RecursionError) as error:
         raise UsageError(f"{file} is damaged ({error}); --restart begins anew") from error
     return told, arrays
 

@@ -79,11 +79,9 @@ class Curves:
         seconds = [row["seconds"] if _is_known(row, "seconds") else 0 for row in history]
         if not self._writers:
             self._moment = time.time() - sum(seconds)
-            for run in RUNS:
-                place = str((self.folder / LOG / run).absolute())
-                self._writers[run] = SummaryWriter(
-                    place, purge_step=0, max_queue=0, flush_secs=FLUSH
-                )
+            place = self.folder.absolute() / LOG
+            how = {"purge_step": 0, "max_queue": 0, "flush_secs": FLUSH}
+            self._writers = {run: SummaryWriter(str(place / run), **how) for run in RUNS}
         for row, spent in [*zip(history, seconds, strict=True)][self._logged :]:
             self._moment += spent
             for run, tags in RUNS.items():
@@ -94,11 +92,7 @@ class Curves:
         self._logged = len(history)
 
     def close(self) -> None:
-        """Wait until the log is on the disk.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
+        """Wait until the log is on the disk, or raise an `OutputError`."""
         try:
             for writer in self._writers.values():
                 writer.close()
@@ -140,13 +134,8 @@ def _draw(axes: Axes, history: Sequence[Row], name: str, factor: int, best: int 
             axes.plot(x, y, color=plots.SERIES[place], marker=marker, label=title)
         highest = max([highest, *(value for _, value in points)])
     if best is not None and any(row["epoch"] == best for row in history):
-        style: dict[str, Any] = {
-            "color": plots.SERIES[2],
-            "linestyle": "--",
-            "linewidth": 1.5,
-            "zorder": 1,
-        }
-        axes.axvline(best, label=f"best epoch: {best}", **style)
+        style: dict[str, Any] = {"linestyle": "--", "linewidth": 1.5, "zorder": 1}
+        axes.axvline(best, color=plots.SERIES[2], label=f"best epoch: {best}", **style)
     phases = [[*rows] for _, rows in groupby(history, key=lambda row: row["phase"])]
     if len(phases) > 1:
         for place, (first, *_) in enumerate(phases):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict, deque
+import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,18 +13,16 @@ from numpy.typing import NDArray
 
 from topfive.classification import pipeline
 from topfive.errors import UsageError
+from topfive.evaluation import near_copies
 from topfive.networks.cards import Recipe
 from topfive.pictures import preparation
 from topfive.pictures.preparation import Prepared
 from topfive.sources.source import Source
 from topfive.system.text import listing, printable
 from topfive.teaching import class_folders
-from topfive.teaching.class_folders import FEW, UNEVEN
 from topfive.training.messages import Folders
 
 MEMORY = 2 << 30  # bytes of squares that are kept; for a moment twice that
-
-Prepare = Callable[[Source], Prepared]
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Pictures:
     truths: NDArray[np.intp]
     hashes: tuple[str, ...]
     squares: NDArray[np.uint8] | None
-    prepare: Prepare
+    prepare: Callable[[Source], Prepared]
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -76,7 +74,7 @@ class Pictures:
         if self.squares is not None:
             yield from ((part, self.squares[part]) for part in parts)
             return
-        again = prepared((self.sources[place] for place in places), self.prepare)
+        again = _prepared((self.sources[place] for place in places), self.prepare)
         for part in parts:
             yield part, np.stack([self._unchanged(place, next(again)) for place in part])
 
@@ -133,12 +131,20 @@ def read(folders: Folders, seed: int, prepare: Preparation, warn: Callable[[str]
     if held:
         places = [known.classes.index(name) for name in held.classes]
         listed += [(source, places[truth]) for source, truth in held.pictures]
-    every = _read(listed, prepare, warn)
+    every, thumbnails = _read(listed, prepare, warn)
     own = np.arange(len(every)) < len(known.pictures)
     usable = _usable(every, own, warn)
     out = ~own
-    if not held:
-        out[usable] = class_folders.split(every.truths[usable], folders.split, seed)
+    groups = near_copies.group(thumbnails[usable])
+    if held:
+        near = np.isin(groups, groups[out[usable]]) & own[usable]
+        if left := int(near.sum()):
+            warn(f"{left:,} pictures are near-copies of some that are held out: not learned from")
+        usable[usable] = ~near
+    else:
+        if left := near_copies.count_copies(groups):
+            warn(f"{left:,} pictures are {near_copies.TOGETHER}")
+        out[usable] = class_folders.split(every.truths[usable], folders.split, seed, groups)
     learned, apart = (every.some(np.flatnonzero(usable & part)) for part in (~out, out))
     unreadable = every.hashes.count("")
     copies = len(every) - int(usable.sum()) - unreadable
@@ -147,38 +153,35 @@ def read(folders: Folders, seed: int, prepare: Preparation, warn: Callable[[str]
     return data
 
 
-def prepared(sources: Iterable[Source], prepare: Prepare) -> Iterator[Prepared]:
+def _prepared(
+    sources: Iterable[Source], prepare: Callable[[Source], Prepared]
+) -> Iterator[Prepared]:
     """Yield sources that were read, in their order, some read ahead in threads."""
-    waiting: deque[Future[Prepared]] = deque()
-    with ThreadPoolExecutor(pipeline.READERS) as pool:
-        try:
-            for source in sources:
-                waiting.append(pool.submit(prepare, source))
-                if len(waiting) > 4 * pipeline.READERS:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    found = pipeline.stream(sources, prepare, lambda some: some, parallel=1, batch=1)
+    return (one for _, one in found)
 
 
 def _read(
     listed: Sequence[tuple[Source, int]], prepare: Preparation, warn: Callable[[str], None]
-) -> Pictures:
-    """Return all pictures with their classes; those that cannot be read have an empty hash."""
+) -> tuple[Pictures, NDArray[np.uint8]]:
+    """Return all pictures with their classes, and thumbnails to find near-copies by; those that
+    cannot be read have an empty hash."""
     sources, truths = zip(*listed, strict=True)
-    size = prepare.size
-    fits = len(sources) * size * size * 3 <= MEMORY
-    squares = np.zeros((len(sources), size, size, 3), np.uint8) if fits else None
+    shape = (len(sources), prepare.size, prepare.size, 3)
+    squares = np.zeros(shape, np.uint8) if math.prod(shape) <= MEMORY else None
     hashes: list[str] = []
-    for place, found in enumerate(prepared(sources, prepare)):
+    thumbnails = np.zeros((len(sources), near_copies.SIDE, near_copies.SIDE), np.uint8)
+    for place, found in enumerate(_prepared(sources, prepare)):
         square = found.square
-        if not isinstance(square, np.ndarray):
+        if isinstance(square, np.ndarray):
+            thumbnails[place] = near_copies.shrink(square)
+            if squares is not None:
+                squares[place] = square
+        else:
             warn(f"{found.source.name} is left out: {square}")
-        elif squares is not None:
-            squares[place] = square
         hashes.append(found.sha256 or "" if isinstance(square, np.ndarray) else "")
-    return Pictures(sources, np.array(truths, np.intp), tuple(hashes), squares, prepare)
+    known = np.array(truths, np.intp)
+    return Pictures(sources, known, tuple(hashes), squares, prepare), thumbnails
 
 
 def _usable(
@@ -221,12 +224,5 @@ def _check(data: Data, warn: Callable[[str], None]) -> None:
         raise UsageError(f"no picture is left to learn from of {printable(listing(none))}")
     if not len(data.held_out):
         raise UsageError("no picture is held out: a training needs some to know when to stop")
-    few = [f"{data.classes[place]} ({counts[place]})" for place in np.flatnonzero(counts < FEW)]
-    if few:
-        warn(f"under {FEW} pictures to learn from of {listing(few)}; more would make it better")
-    if counts.max() > UNEVEN * counts.min():
-        most, least = int(counts.argmax()), int(counts.argmin())
-        warn(
-            f"{counts[most]:,} pictures of {data.classes[most]} and {counts[least]:,} of "
-            f"{data.classes[least]}: all classes count the same, whatever their number of pictures"
-        )
+    for text in class_folders.odd_counts(data.classes, counts, "pictures to learn from"):
+        warn(text)

@@ -163,8 +163,7 @@ class Training:
         self.checkpoint.write(self.state, _arrays(model), _arrays(optimizer), best)
 
     def _batches(self, epoch: int) -> Iterator[tuple[Any, Any, Any]]:
-        """Yield the batches of an epoch, all of one size: what is missing from the last one are
-        pictures from the first."""
+        """Yield the batches of an epoch; the last is filled up with pictures from the first."""
         pictures, size = self.data.learned, len(self.data.classes)
         random = np.random.default_rng([self.options.seed, epoch, ORDER])
         order = np.resize(random.permutation(len(pictures)), self.steps * self.batch)

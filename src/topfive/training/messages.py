@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -75,13 +75,9 @@ class TrainingRequest:
     max_pixels: int
     restart: bool
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingRequest:
-        """Return the request that `to_dict` made plain, after JSON, too."""
+        """Return the request that `asdict` made plain, after JSON, too."""
         weights, recipe = values["weights"], values["recipe"]
         window = recipe["window"] and tuple(recipe["window"])
         parts = {

@@ -85,10 +85,8 @@ def initialise(body: Any, options: Options) -> None:
         if "kernel" in variable.name:
             shape = tuple(variable.shape)
             # Each filter of a depthwise kernel (…, channels, 1) reads one channel.
-            depthwise = "depthwise" in variable.path
-            drawn = (*shape[:-2], 1, shape[-2]) if depthwise else shape
-            values = _initializer(options, number)(drawn)
-            variable.assign(keras.ops.reshape(values, shape))
+            drawn = (*shape[:-2], 1, shape[-2]) if "depthwise" in variable.path else shape
+            variable.assign(keras.ops.reshape(_initializer(options, number)(drawn), shape))
 
 
 def standardise(model: Any, features: NDArray[np.float32]) -> None:

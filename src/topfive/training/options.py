@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from topfive.errors import UsageError
 from topfive.networks.cards import check_choice
@@ -87,27 +86,21 @@ class Options:
         }
         given = {name: value for name, value in asdict(self).items() if value is not None}
         found = Options(**{**known, **given})
-        found.check()
-        return found
-
-    def check(self) -> None:
-        """Raise a `UsageError` if one of them, all filled in, cannot be."""
         for name, (low, high) in RANGES.items():
-            value = getattr(self, name)
+            value = getattr(found, name)
             if not low <= value <= high or not math.isfinite(value):
                 raise UsageError(
                     f"{name.replace('_', ' ')} is {low:g} to {high:g}; received {value:g}"
                 )
-        if not 0 < (self.learning_rate or 0) < math.inf:
-            raise UsageError(f"a learning rate is over 0; received {self.learning_rate:g}")
-        if (isinstance(self.unfreeze, str) and self.unfreeze != ALL) or (
-            not isinstance(self.unfreeze, str) and self.unfreeze < 0
-        ):
+        if not 0 < (found.learning_rate or 0) < math.inf:
+            raise UsageError(f"a learning rate is over 0; received {found.learning_rate:g}")
+        if self.unfreeze != ALL and (isinstance(self.unfreeze, str) or self.unfreeze < 0):
             raise UsageError(f"unfreeze is a number of blocks or {ALL}; received {self.unfreeze!r}")
-        if self.from_scratch and self.head_epochs:
+        if scratch and found.head_epochs:
             raise UsageError("from scratch there is no head to begin with; head epochs are 0")
-        if not (self.epochs or self.head_epochs):
+        if not (found.epochs or found.head_epochs):
             raise UsageError("there are no epochs to learn in")
+        return found
 
     def phases(self) -> list[Phase]:
         """Return the parts that a training has."""
@@ -116,7 +109,3 @@ class Options:
             return [Phase("all", ALL, more)]
         parts = [Phase("head", 0, head), Phase("blocks", self.unfreeze, more)]
         return [one for one in parts if one.epochs]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)

@@ -1,16 +1,9 @@
-"""A network that learns, in a process of its own:
-`python -m topfive.training.train_process REQUEST`.
-
-It tells how it goes in lines of JSON.
-"""
+"""A network that learns, in a process of its own, which tells in lines of JSON how it goes."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import sys
-import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,7 +30,6 @@ def tell(event: str, **values: Any) -> None:
 
 def answer(values: dict[str, Any]) -> dict[str, Any]:
     """Do the training that `tune` asks for."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     request = TrainingRequest.from_dict(values)
     with checkpoints.locked(request.folders.work):
         return asdict(_train(request))
@@ -61,7 +53,7 @@ def _train(request: TrainingRequest) -> TrainingResult:
         "network": request.network,
         "weights": checksum or None,
         "backend": request.backend,
-        **options.to_dict(),
+        **asdict(options),
         "mixed_precision": mixed,
         "recipe": str(request.recipe),
         "classes": list(data.classes),
@@ -96,11 +88,7 @@ def _train(request: TrainingRequest) -> TrainingResult:
 
 
 def _start(options: Options, backend: str) -> Computing:
-    """Start Keras, on all devices where the backend can use them; return what it computes on.
-
-    Raises:
-        UsageError: a batch cannot be divided among the devices.
-    """
+    """Start Keras, on all devices where the backend can use them; return what it computes on."""
     keras_engine.start_keras(backend)
     found = devices(backend)
     if backend == "jax" and len(found) > 1:
@@ -131,15 +119,6 @@ def devices(backend: str) -> list[str]:
 
         gpus = [one.name for one in tensorflow.config.list_physical_devices("GPU")]
     return gpus[:1] or ["CPU"]
-
-
-def _end_with_parent() -> None:
-    """End when whoever started this process is gone, however it ended."""
-    with contextlib.suppress(OSError):
-        # Not by `sys.stdin`, whose lock the interpreter wants when it ends.
-        while os.read(0, 1):
-            pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

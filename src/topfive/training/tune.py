@@ -38,8 +38,7 @@ class TrainingListener:
         """Hear what will be done."""
 
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        """Hear that so many of an epoch's steps are done, now and then; `loss` is the mean so
-        far."""
+        """Hear now and then how many of an epoch's steps are done, and their mean `loss`."""
 
     def epoch(self, row: HistoryRow) -> None:
         """Hear what an epoch gave, those of an earlier session first."""
@@ -123,7 +122,11 @@ def tune(
     options, card = options.resolved(), find_network(network)
     chosen = choose_recipe(card, recipe, fit, filter, window)
     folders = _checked_folders(folder, out, validation, split, force)
-    file = _weights(card, weights, options, offline)
+    taught_folders.check_weights(card, weights)
+    file: tuple[str, str] | None = None
+    if not options.from_scratch:
+        found = weight_files.checked(card, offline) if weights is None else Path(weights)
+        file = str(found), checksum_of(found)
     request = TrainingRequest(
         folders, card.reference, file, chosen, options, backend, max_pixels, restart
     )
@@ -141,17 +144,6 @@ def _checked_folders(
     if held is None and not 0 < split < 1:
         raise UsageError(f"a share from 0 to 1 is held out, or a validation; received {split:g}")
     return folders
-
-
-def _weights(
-    card: Network, file: AnyPath | None, options: Options, offline: bool
-) -> tuple[str, str] | None:
-    """Return the file to begin with and its hash."""
-    taught_folders.check_weights(card, file)
-    if options.from_scratch:
-        return None
-    found = weight_files.checked(card, offline) if file is None else Path(file)
-    return str(found), checksum_of(found)
 
 
 class _Progress:
@@ -184,7 +176,7 @@ class _Progress:
 def _train(network: Network, request: TrainingRequest, progress: _Progress) -> Tuned:
     try:
         with closing(progress.curves):
-            answer = listen("topfive.training.train_process", request.to_dict(), progress.hear)
+            answer = listen("topfive.training.train_process", asdict(request), progress.hear)
     except ChildError as error:
         backend = request.backend
         raise EngineError(f"{network.title} cannot be trained on {backend}: {error}") from error
@@ -192,7 +184,7 @@ def _train(network: Network, request: TrainingRequest, progress: _Progress) -> T
     trained, accuracy = tuned_networks.write(network, request, found)
     return Tuned(
         network=trained,
-        backbone=tuned_networks.backbone_of(network),
+        backbone=network.backbone,
         classes=tuple(found.plan["classes"]),
         num_pictures=found.plan["pictures"],
         num_held_out=len(found.truths),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import asdict
 from functools import partial
+from operator import eq, ne
 from pathlib import Path
 
 from topfive.classification.classifier import Classifier
@@ -28,8 +29,7 @@ MOST_DIFFERING = 0.005  # of its answers
 def write(
     network: Network, request: TrainingRequest, found: TrainingResult
 ) -> tuple[Network, Measure]:
-    """Make the folder of a training the network that came of it, once that is proved; return it
-    and how good it is.
+    """Write the network that came of a training, once it is proved; return it, and how good it is.
 
     Raises:
         EngineError: it does not answer as the trained one.
@@ -46,11 +46,6 @@ def write(
     return written, accuracy
 
 
-def backbone_of(network: Network) -> str:
-    """Return the name of the published network whose layers a network has."""
-    return network.taught.backbone if network.taught else network.name
-
-
 def card_of(network: Network, request: TrainingRequest, found: TrainingResult) -> TaughtCard:
     """Return the card of a network that was trained, but for its accuracy."""
     folders, options, plan = request.folders, request.options, found.plan
@@ -63,7 +58,7 @@ def card_of(network: Network, request: TrainingRequest, found: TrainingResult) -
         "held_out": plan["held_out"],
         "unreadable": found.unreadable,
         "copies": found.copies,
-        "options": options.to_dict(),
+        "options": asdict(options),
         "backend": plan["backend"],
         "devices": plan["devices"],
         "mixed_precision": plan["mixed_precision"],
@@ -73,7 +68,7 @@ def card_of(network: Network, request: TrainingRequest, found: TrainingResult) -
     }
     return TaughtCard(
         name=Path(folders.out).absolute().name,
-        backbone=backbone_of(network),
+        backbone=network.backbone,
         classes=tuple(plan["classes"]),
         tuned=True,
         recipe=request.recipe,
@@ -99,19 +94,16 @@ def proved(card: TaughtCard, request: TrainingRequest, found: TrainingResult) ->
     work = request.folders.work
     network = taught_folders.write(work / TRIAL, card, files(work))
     classifier = Classifier(network, max_pixels=request.max_pixels)
-    right, differing, total = 0, 0, len(found.truths)
-    responses = classifier.responses(map(from_object, found.held_out))
-    for truth, known, (source, response) in zip(
-        found.truths, found.answers, responses, strict=True
-    ):
+    answers: list[int] = []
+    for source, response in classifier.responses(map(from_object, found.held_out)):
         if isinstance(response.values, Failure):
             raise UsageError(f"{printable(source.name)} changed or went away: {response.values}")
-        answer = int(response.values.argmax())
-        right, differing = right + (answer == truth), differing + (answer != known)
+        answers.append(int(response.values.argmax()))
+    differing, total = sum(map(ne, answers, found.answers)), len(answers)
     # Pictures that two classes fit equally well may go either way.
     if differing > max(1, MOST_DIFFERING * total):
         raise EngineError(
             f"the compiled network answers {differing:,} of {total:,} pictures otherwise "
             "than the trained one"
         )
-    return metrics.share(right, total)
+    return metrics.share(sum(map(eq, answers, found.truths)), total)
