@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.metadata
 import io
 import itertools
 import logging
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from email.message import Message
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from tests.support.loopback import Page, Server, serving
 from topfive.errors import DownloadError
 from topfive.sources.spool import Spool
 from topfive.system import downloads, files, progress
+from topfive.version import __version__
 
 BODY = np.random.default_rng(3).bytes(3_000_000)
 CHECKSUM = "md5:" + hashlib.md5(BODY).hexdigest()  # noqa: S324
@@ -480,8 +483,17 @@ def test_addresses_are_fetched_under_topfives_name(
     read(server, "/picture")
     monkeypatch.setenv("TOPFIVE_USER_AGENT", "mine/1")
     fetch(server, tmp_path / "x", read_it)
-    assert re.fullmatch(r"topfive/[\d.]+ \(\+https://\S+\)", server.requests[0].agent or "")
+    assert server.requests[0].agent == f"topfive/{__version__}"
     assert server.requests[-1].agent == "mine/1"
+
+
+def test_the_projects_address_is_told_where_its_package_names_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    package = Message()
+    package["Project-URL"] = "Homepage, https://example.org/topfive"
+    monkeypatch.setattr(importlib.metadata, "metadata", lambda name: package)
+    assert downloads.user_agent() == f"topfive/{__version__} (+https://example.org/topfive)"
 
 
 @pytest.mark.parametrize("secret", [

@@ -35,8 +35,19 @@ GAIN = 1 << 20  # bytes that have to arrive for the count of cuts to start anew
 RETRIES = 5
 BACKOFF = 0.5  # seconds, doubled each time
 BLOCK_SECONDS = 60.0  # for a block of weights, or an answer to begin: over 1 KB a second
-USER_AGENT = f"topfive/{__version__} (+https://github.com/topfive/topfive)"
 SLACK = 1.25  # how much larger or smaller than its card says a file may be
+
+
+def user_agent() -> str:
+    """Return what servers are told of who asks: topfive, and the address of the project if its
+    package names one."""
+    from importlib.metadata import PackageNotFoundError, metadata
+
+    try:
+        urls = metadata("topfive").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        urls = []
+    return " ".join([f"topfive/{__version__}", *(f"(+{url.split(', ')[-1]})" for url in urls[:1])])
 
 
 class Sink(Protocol):
@@ -305,7 +316,7 @@ def _session(deadline: Deadline) -> requests.Session:
     session = requests.Session()
     session.max_redirects = MAX_REDIRECTS
     session.headers["Accept-Encoding"] = "identity"  # sizes and ranges are of the file itself
-    session.headers["User-Agent"] = os.environ.get("TOPFIVE_USER_AGENT") or USER_AGENT
+    session.headers["User-Agent"] = os.environ.get("TOPFIVE_USER_AGENT") or user_agent()
     counts = RETRIES, CONNECTS, CONNECTS
     retry = Patience(*counts, status_forcelist=RETRY_STATUS, raise_on_status=False)
     retry.backoff_factor = BACKOFF
