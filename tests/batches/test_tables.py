@@ -206,7 +206,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     peaks = []
     for number in (40_000, 200_000):
-        arguments = str(tmp_path / "rows.parquet"), str(number), json.dumps(GOOD)
+        arguments = str(tmp_path / f"{number}.parquet"), str(number), json.dumps(GOOD)
         command = [sys.executable, "-c", MEASURE, *arguments]
         done = subprocess.run(command, capture_output=True, check=True)
         peaks.append(int(done.stdout))

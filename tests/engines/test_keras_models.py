@@ -655,7 +655,8 @@ def test_folders_in_a_circle_end(saved: dict[str, bytes], tmp_path: Path) -> Non
     (tmp_path / "x").write_bytes(saved["save_weights"])
     with h5py.File(tmp_path / "x", "r+") as content:
         content["layers/again"] = content["layers"]
-    weight_loading.load_weights(bare(), tmp_path / "x")
+    with pytest.raises(WeightsError, match="the file goes on with 'layers/again/"):
+        weight_loading.load_weights(bare(), tmp_path / "x")
 
 
 class Counted(keras.layers.Layer):  # type: ignore[misc]
