@@ -14,7 +14,6 @@ from typing import BinaryIO
 
 from topfive.classification.feature_formats import valid
 from topfive.classification.outputs import Wanted
-from topfive.errors import UsageError
 from topfive.results import RowDict
 from topfive.system import extras, files
 from topfive.system.text import csv_line
@@ -33,14 +32,8 @@ def check(file: Path) -> None:
             is not a file is there.
         MissingExtraError: pyarrow is not installed.
     """
-    suffix = file.suffix.lower()
-    if suffix not in TABLES:
-        raise UsageError(f"{file}: expected a name that ends in {', '.join(TABLES)}")
-    if not file.parent.is_dir():
-        raise UsageError(f"{file}: there is no folder {file.parent}; make it first")
-    if file.exists() and not file.is_file():
-        raise UsageError(f"{file} is not a file; expected one, or a new name")
-    if suffix == ".parquet":
+    files.check_target(file, TABLES, force=True)
+    if file.suffix.lower() == ".parquet":
         extras.require("parquet", "Parquet", hint=".jsonl and .csv do without it")
 
 
